@@ -1,0 +1,1 @@
+"""A person's leave: durable requests, bound to what they were shown, spent once."""
