@@ -1,4 +1,4 @@
-"""Budgets: reserved before the act, settled by what was really used. Integers only. Pure; the store keeps the numbers."""
+"""Budgets: reserved before the act, settled by what was really used. Integers only. Pure: the store keeps them."""
 
 from __future__ import annotations
 

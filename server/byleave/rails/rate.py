@@ -43,16 +43,22 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The key's new theoretical arrival time in microseconds, and, where the call does not pass, the seconds to wait."""
+    """The key's new theoretical arrival time in microseconds and, where the call does not pass, the seconds to wait."""
 
     tat_us: int
     retry_after: float | None
 
 
 def admit(tat_us: int, now_us: int, rate: Rate) -> Admission:
-    """Whether a call at `now_us` passes. A refused call moves nothing."""
-    step = rate.period_s * 1_000_000 // rate.count
+    """Whether a call at `now_us` passes. A refused call charges nothing.
+
+    In any span of T seconds at most `count` + T / (`period_s` / `count`) calls pass, at one moment at most `count`. A
+    stored time further ahead than a full burst comes from a clock that was set back, or from a slower rate before: it
+    is brought down to a full burst, so that nobody waits for as long as the clock was wrong.
+    """
+    step = -(-rate.period_s * 1_000_000 // rate.count)  # rounded up: never more than was granted
     burst = step * (rate.count - 1)
+    tat_us = min(tat_us, now_us + burst + step)
     start = max(tat_us, now_us)
     if start - now_us > burst:
         return Admission(tat_us, (start - now_us - burst) / 1_000_000)

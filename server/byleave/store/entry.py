@@ -16,7 +16,6 @@ from byleave.rails.budget import Hold
 from byleave.rails.rate import Claim
 
 
-
 class Kind(StrEnum):
     """What a record says happened."""
 
@@ -44,7 +43,7 @@ class RequestState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class NewRequest:
     """Asks a person. `call_digest` names principal, workspace, tool and arguments; `digest` the effects too, with the
-    facts they rest on. `body` is what the person reads (effects in words, preview, rule, reason). Times are Unix seconds."""
+    facts they rest on. `body` is what the person reads (effects in words, preview, rule, reason). Times in Unix s."""
 
     id: str
     call: str
@@ -84,8 +83,12 @@ class Entry:
     """One record and what is true with it. `call` is "" for what concerns the gate and no call.
 
     An INTENT opens its call; OUTCOME and UNKNOWN close it, exactly once. `settle` gives what was really used of each
-    key held (UNKNOWN, and a key left out: all of it). `spend` names an approved request that this record uses up.
-    Where a rate, a budget or an approval says no, the record is not written; a REFUSAL is, in the same transaction.
+    key held (UNKNOWN, and a key left out: all of it). A COMMIT may hold more for its open call; a LOOK has nothing to
+    settle later, so its holds are used at once. `spend` names an approved request that this record uses up. `kept`:
+    this OUTCOME left a snapshot that can be restored; `restores`: it put the snapshot of that call back.
+
+    An INTENT's body carries `session`. Where a rate, a budget or an approval says no, the record is not written; a
+    REFUSAL is, with the same body, in the same transaction.
     """
 
     kind: Kind
@@ -97,6 +100,8 @@ class Entry:
     request: NewRequest | None = None
     answer: NewAnswer | None = None
     spend: str | None = None
+    kept: bool = False
+    restores: str | None = None
 
 
 class No(StrEnum):
@@ -147,8 +152,18 @@ class Usage:
     held: int
 
 
-class StoreDown(Exception):
-    """Nothing can be recorded, so nothing may happen. The message names the path and the cause, in words."""
+class StoreDown(Exception):  # noqa: N818 -- a state of the store, in the words of the design
+    """Nothing can be recorded, so nothing may happen. The message names the path and the cause, in words; `hint`
+    says what a person can do about it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class Contradicts(StoreDown):
+    """The entry cannot be true beside what is already recorded (an outcome without its intent, a second one): a fault
+    of who wrote it. Nothing of it is recorded; the store itself is well."""
 
 
 class Store(Protocol):
@@ -166,15 +181,16 @@ class Store(Protocol):
         """Calls without an outcome: of one session, or of every session that is not alive."""
         ...
 
-    async def request(self, id: str) -> Request | None: ...
+    async def request(self, id: str) -> Request | None: ...  # noqa: A002 -- the word for it
     async def request_for(self, call_digest: str) -> Request | None:
         """The newest request for this very call that is neither spent nor refused long ago."""
         ...
 
     async def requests(self, *, pending_only: bool = True) -> Sequence[Request]: ...
     async def usage(self, prefix: str) -> Sequence[Usage]: ...
-    async def wait_for_answer(self, request: str, timeout: float) -> Request | None:
-        """Returns as soon as the request is no longer pending, or None after `timeout` seconds."""
+    async def wait_for_answer(self, request: str, timeout: float) -> Request | None:  # noqa: ASYNC109 -- see below
+        """Returns as soon as the request is no longer pending, or None after `timeout` seconds (a result here,
+        not an error; and the owner counts it, in another process)."""
         ...
 
     async def last_undoable(self, session: str) -> str | None:
