@@ -141,7 +141,8 @@ class Ledger:
         """Step 11. The outcome, and what was really used: a failed call still costs its call."""
         settle = charge.used(self.session, effects)
         call.intended = False
-        return await self._write(Entry(Kind.OUTCOME, call.id, {**outcome, "tool": call.tool}, settle=settle))
+        kept = outcome.get("snapshot") is True
+        return await self._write(Entry(Kind.OUTCOME, call.id, {**outcome, "tool": call.tool}, settle=settle, kept=kept))
 
     async def refuse(self, call: Call, no: Refused) -> Receipt:
         """A no, with its rule. It is on disk before it is answered."""
