@@ -241,20 +241,20 @@ class Gate:
             raise Refused(
                 Word.FAILED, "the change stopped part way", f"it was looked at again: {state}. read before you go on"
             ) from error
-        recorded = await self._ledger.conclude(call, record.done(snapshot=manifest), staged.effects)
+        recorded = await self._ledger.conclude_done(call, staged.effects, manifest)
         return self._answer(call, staged.result, staged.effects, recorded)
 
-    def _commit(self, call: Call, stage: Stage) -> bool:
-        """Seal the before-images, then let it count. Runs in a worker thread; True where it can be undone."""
+    def _commit(self, call: Call, stage: Stage) -> Mapping[str, object] | None:
+        """Seal the before-images, then let it count. Runs in a worker thread; the manifest is what undo goes by."""
         try:
             manifest = stage.hold()
             if manifest is not None:
-                self._workbench.snapshots.seal(call.id, manifest)
+                self._workbench.snapshots.seal(call.id, {**manifest, "tool": call.tool})
         except BaseException:
             stage.discard()
             raise
         stage.commit()
-        return manifest is not None
+        return manifest
 
     # --- pieces --------------------------------------------------------------------------------------------------------
 

@@ -57,6 +57,10 @@ class Call:
             await self.progress(line)
 
 
+#: In the manifest of an undo: the call that it put back.
+RESTORES = "restores"
+
+
 class Ledger:
     """The records of one session on one store."""
 
@@ -141,8 +145,24 @@ class Ledger:
         """Step 11. The outcome, and what was really used: a failed call still costs its call."""
         settle = charge.used(self.session, effects)
         call.intended = False
-        kept = outcome.get("snapshot") is True
-        return await self._write(Entry(Kind.OUTCOME, call.id, {**outcome, "tool": call.tool}, settle=settle, kept=kept))
+        return await self._write(Entry(Kind.OUTCOME, call.id, {**outcome, "tool": call.tool}, settle=settle))
+
+    async def conclude_done(
+        self, call: Call, effects: tuple[Effect, ...], manifest: Mapping[str, object] | None
+    ) -> Receipt:
+        """Step 11 for what counts now. An undo is kept too, but is not what the next undo takes back by itself."""
+        restores = None if manifest is None else manifest.get(RESTORES)
+        body = {**record.done(snapshot=manifest is not None), "tool": call.tool}
+        entry = Entry(
+            Kind.OUTCOME,
+            call.id,
+            body if restores is None else {**body, RESTORES: restores},
+            settle=charge.used(self.session, effects),
+            kept=manifest is not None and restores is None,
+            restores=None if restores is None else str(restores),
+        )
+        call.intended = False
+        return await self._write(entry)
 
     async def refuse(self, call: Call, no: Refused) -> Receipt:
         """A no, with its rule. It is on disk before it is answered."""
