@@ -1,0 +1,73 @@
+"""P8: undo gives back exactly what was there, and never overwrites what came later."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+
+import pytest
+
+from shop import Shop, call, gate_over
+
+CHANGES = [
+    pytest.param("files_write", {"path": "app/main.py", "text": "x\n"}, id="write"),
+    pytest.param("files_write", {"path": "app/new/deep/file.py", "text": "x\n"}, id="create"),
+    pytest.param("files_edit", {"path": "app/main.py", "edits": [{"old": "shop", "new": "x"}]}, id="edit"),
+    pytest.param("files_move", {"source": "app/main.py", "target": "app/new.py"}, id="move"),
+    pytest.param("files_move", {"source": "app", "target": "lib"}, id="move a folder"),
+    pytest.param("files_remove", {"path": "app", "recursive": True}, id="remove"),
+    pytest.param("sql_change", {"database": "shop", "sql": "DELETE FROM orders WHERE id < 9"}, id="rows deleted"),
+    pytest.param("sql_change", {"database": "shop", "sql": "UPDATE orders SET state = 'x' WHERE id < 9"}, id="updated"),
+    pytest.param("sql_change", {"database": "shop", "sql": "INSERT INTO orders VALUES (900, 1, 'new')"}, id="inserted"),
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("tool", "arguments"), CHANGES)
+async def test_undo_restores_what_was_there(shop: Shop, tool: str, arguments: dict[str, object]) -> None:
+    (shop.project / "app" / "run.sh").write_bytes(b"#!/bin/sh\r\n\xff\n")
+    (shop.project / "app" / "run.sh").chmod(0o750)
+    before, rows = without_database(shop), dump(shop)
+    async with gate_over(shop) as gate:
+        changed = await call(gate, tool, **arguments)
+        assert not changed.is_error, changed.text
+        assert (without_database(shop), dump(shop)) != (before, rows)
+        undone = await call(gate, "gate_undo", receipt=changed.receipt)
+        assert not undone.is_error, undone.text
+    assert (without_database(shop), dump(shop)) == (before, rows)
+    assert stat.S_IMODE(os.stat(shop.project / "app" / "run.sh").st_mode) == 0o750
+
+
+@pytest.mark.anyio
+async def test_undo_leaves_alone_what_came_later(shop: Shop) -> None:
+    async with gate_over(shop) as gate:
+        first = await call(gate, "files_write", path="app/main.py", text="the agent\n")
+        (shop.project / "app" / "main.py").write_text("a person\n")
+        (shop.project / "app" / "later.py").write_text("a person's too\n")
+        undone = await call(gate, "gate_undo", receipt=first.receipt)
+    assert undone.text.startswith("conflict: ")
+    assert (shop.project / "app" / "main.py").read_text() == "a person\n"
+    assert (shop.project / "app" / "later.py").read_text() == "a person's too\n"
+
+
+@pytest.mark.anyio
+async def test_an_undo_can_be_undone(shop: Shop) -> None:
+    async with gate_over(shop) as gate:
+        changed = await call(gate, "files_write", path="app/main.py", text="better\n")
+        undone = await call(gate, "gate_undo", receipt=changed.receipt)
+        again = await call(gate, "gate_undo", receipt=undone.receipt)
+        assert not again.is_error, again.text
+    assert (shop.project / "app" / "main.py").read_text() == "better\n"
+
+
+def without_database(shop: Shop) -> dict[str, bytes]:
+    return {name: content for name, content in shop.picture().items() if not name.endswith("shop.db")}
+
+
+def dump(shop: Shop) -> list[str]:
+    connection = sqlite3.connect(shop.database)
+    try:
+        return list(connection.iterdump())
+    finally:
+        connection.close()
