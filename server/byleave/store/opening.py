@@ -1,4 +1,4 @@
-"""Opening the store: as its owner."""
+"""Opening the store, wherever its owner is."""
 
 from __future__ import annotations
 
@@ -6,20 +6,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio
-
 from byleave.store.clock import Clock
 from byleave.store.entry import Store, StoreDown
-from byleave.store.place import (
-    Lock,
-    Sessions,
-    UnsafePlace,
-    approver_key,
-    claim_state_dir,
-    default_state_dir,
-    read_approver_key,
-)
-from byleave.store.sqlite import open_sqlite
+from byleave.store.joining import JoinedStore
+from byleave.store.place import Sessions, UnsafePlace, claim_state_dir, default_state_dir, read_approver_key
 
 __all__ = ["UnsafePlace", "default_state_dir", "open_store", "read_approver_key"]
 
@@ -28,29 +18,22 @@ __all__ = ["UnsafePlace", "default_state_dir", "open_store", "read_approver_key"
 async def open_store(
     state_dir: Path, *, workspace: Path | None, session: str, clock: Clock | None = None
 ) -> AsyncGenerator[Store]:
-    """The store in `state_dir`, for as long as the block runs. Raises StoreDown (UnsafePlace) in words."""
+    """The store in `state_dir`, for as long as the block runs; `session` counts as alive for as long.
+
+    Raises StoreDown in words where it cannot be used; UnsafePlace where the directory itself cannot be trusted.
+    """
     place = claim_state_dir(state_dir, workspace)
     try:
         sessions = Sessions(place)
         alive = sessions.begin(session)
-        lock = Lock.take(place / "log.lock")
     except OSError as error:
         raise StoreDown(f"`{place}` cannot be used: {error.strerror}") from error
-    if lock is None:
-        raise StoreDown("another process owns the store")
     try:
-        store = await open_sqlite(
-            place / "log.db",
-            lock=place / "log.lock",
-            approver=approver_key(place),
-            is_alive=sessions.is_alive,
-            clock=clock,
-        )
+        store = JoinedStore(place, sessions, clock or Clock())
         try:
+            await store.join()
             yield store
         finally:
-            with anyio.CancelScope(shield=True):
-                await store.aclose()
+            await store.aclose()
     finally:
-        lock.release()
         sessions.end(session, alive)

@@ -15,6 +15,7 @@ import re
 import secrets
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -103,16 +104,17 @@ def _not_for_everyone(above: Path, named: str) -> None:
 def approver_key(state_dir: Path) -> str:
     """The secret that answering a request needs, made at the first call. Readable by its owner alone."""
     path = state_dir / "approver.key"
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return read_approver_key(state_dir)
-    with open(fd, "w", encoding="ascii") as file:
-        key = secrets.token_hex(32)
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
-    return key
+    if not path.exists():
+        fresh = path.with_name(f"approver.{secrets.token_hex(4)}")
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(fd, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(fresh, path)  # whole or not at all: nobody reads half a key
+        fresh.unlink()
+    return read_approver_key(state_dir)
 
 
 def read_approver_key(state_dir: Path) -> str:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar, cast
+from weakref import WeakValueDictionary
 
 import aiosqlite
 import anyio
@@ -130,7 +131,7 @@ class SqliteStore:
         self._asked = False  # whether the thread has been asked to drain and has not begun
         self._poison: StoreDown | None = None
         self._closed = False
-        self._answered: dict[str, anyio.Event] = {}
+        self._answered: WeakValueDictionary[str, anyio.Event] = WeakValueDictionary()
 
     @property
     def log_id(self) -> str:
@@ -139,10 +140,7 @@ class SqliteStore:
     # --- writing -----------------------------------------------------------------------------------------------
 
     async def append(self, entry: Entry) -> Receipt:
-        answer = self.submit(entry)
-        with anyio.CancelScope(shield=True):
-            await answer
-        return answer.result()
+        return await self.submit(entry)
 
     def submit(self, entry: Entry) -> asyncio.Future[Receipt]:
         """`append` in two halves: the entry is on its way when this returns, the future says when it is true."""
@@ -359,7 +357,11 @@ async def open_sqlite(
     """
 
     def connect() -> sqlite3.Connection:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        # Made for the owner alone. One that is there is not opened: closing it again would drop SQLite's POSIX locks.
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        if path.is_symlink():
+            raise StoreDown(f"`{path}` is a symbolic link", "move it away")
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2)
         try:
             prepare(connection)
