@@ -1,0 +1,77 @@
+"""Which files are not there: `[workspace] hidden`, in the language of `.gitignore`. Pure.
+
+Names compare folded (`names.py`), because a secret is as readable through `.ENV` on a disk that folds case. What lies
+in a hidden folder is hidden, and no `!pattern` brings it back, as in git.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+
+from pathspec import GitIgnoreSpec
+
+from byleave.policy.names import fold_parts, fold_path
+
+# Folders remembered per instance: enough for a large tree, bounded for a hostile one.
+_REMEMBERED = 16_384
+# How pathspec writes "in any folder".
+_ANYWHERE = "(?:.+/)?"
+
+
+class Hiding:
+    """The compiled patterns."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        """Raises ValueError naming the pattern that is none."""
+        self.patterns = tuple(patterns)
+        for pattern in self.patterns:
+            check_pattern(pattern)
+        self._spec = GitIgnoreSpec.from_lines(fold_parts(pattern) for pattern in self.patterns)
+        self._may = _one_regex(self._spec)
+        self._folder_hides: Callable[[str], bool] = lru_cache(maxsize=_REMEMBERED)(self._hides_folder)
+
+    def hides(self, path: str) -> bool:
+        """Whether `path` (relative to the workspace, POSIX form) is hidden, by its name or by a folder it lies in."""
+        if not self.patterns or path in ("", "."):
+            return False
+        folded = fold_path(path)
+        # `secret ` is `secret` on some disks, and a pattern may end in a space that is meant.
+        return self.hides_folded(folded) or ((kept := fold_parts(path)) != folded and self.hides_folded(kept))
+
+    def hides_folded(self, path: str) -> bool:
+        """The same for a path that is folded already."""
+        # Nearly every path is settled by the one regex; the patterns are asked in turn where one of them may hide it.
+        return self._may.match(path + "/") is not None and self._hides_folder(path)
+
+    def _hides_folder(self, path: str) -> bool:
+        folder, _, _ = path.rpartition("/")
+        return self._matches(path) or bool(folder and self._folder_hides(folder))
+
+    def _matches(self, path: str) -> bool:
+        # As a file and as a folder: which of them it is, a name does not say.
+        return self._spec.match_file(path) or self._spec.match_file(path + "/")
+
+
+def _one_regex(spec: GitIgnoreSpec) -> re.Pattern[str]:
+    """Matches whatever a pattern of `spec` matches that hides: too much, where another brings it back; never too little."""
+    sources = [
+        p.regex.pattern for p in spec.patterns if isinstance(p, RegexPattern) and p.include and p.regex is not None
+    ]
+    flat = [str(source).replace("(?P<ps_d>", "(?:").removeprefix("^") for source in sources]
+    anywhere = [source.removeprefix(_ANYWHERE) for source in flat if source.startswith(_ANYWHERE)]
+    anchored = [source for source in flat if not source.startswith(_ANYWHERE)]
+    if anywhere:
+        anchored.append(f"{_ANYWHERE}(?:{'|'.join(anywhere)})")
+    return re.compile("|".join(anchored) or r"(?!)", re.DOTALL)
+
+
+def check_pattern(pattern: str) -> None:
+    """Raises ValueError with a sentence where `pattern` is not one of `.gitignore`."""
+    if not pattern.strip() or pattern.startswith("#") or "\n" in pattern:
+        raise ValueError(f"`{pattern}` hides nothing: write a pattern as in .gitignore, for example `*.pem`")
+    try:
+        GitIgnoreSpec.from_lines([fold_parts(pattern)])
+    except ValueError as cause:
+        raise ValueError(f"`{pattern}` is no pattern of .gitignore") from cause

@@ -1,0 +1,287 @@
+"""Reading a policy: from a preset, a file, or the workspace's own `byleave.toml` where a person trusts it.
+
+Everything that can be wrong with a policy is said here, when it loads, with file, line and key; nothing is left for
+the moment of judging. What is read once is what is parsed, digested and trusted: no file is opened twice.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from byleave.effects import printable
+from byleave.policy.clients import client_files
+from byleave.policy.examples import PlanOf, Problem, prove_examples
+from byleave.policy.floor import Ground
+from byleave.policy.lines import Key, line_for, lines_of
+from byleave.policy.model import PRESETS, Policy
+from byleave.policy.names import lies_in
+from byleave.policy.rulebook import Rulebook, compile_rulebook
+from byleave.policy.trust import POLICY_NAME, UnreadableError, read_policy_file, recall
+
+#: Longer texts are refused: a policy is read by people.
+SIZE_LIMIT = 256 * 1024
+
+
+class PolicyError(Exception):
+    """A policy that cannot be used. The message is `file:line: key: what is wrong`; `hint` says what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text that is a policy, and what to call it in errors."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A policy in force. `digest` is the SHA-256 of `text`, the file as it was written; `origin` says where it is from;
+    `notices` are lines for a person, to be shown until they no longer hold."""
+
+    policy: Policy
+    book: Rulebook
+    digest: str
+    origin: str
+    notices: tuple[str, ...]
+    text: str
+
+    def with_databases(self, paths: tuple[str, ...]) -> Loaded:
+        """The same, standing on these files of databases too (canonical, absolute): where only the gate reads a `url`."""
+        ground = self.book.ground
+        ground = replace(ground, databases=tuple(dict.fromkeys((*ground.databases, *paths))))
+        return replace(self, book=compile_rulebook(self.policy, ground))
+
+    def prove(self, plan_of: PlanOf) -> None:
+        """Prove the examples that are calls. Raises PolicyError naming rule and line."""
+        _prove(self.book, self.policy, Source(self.origin, self.text), plan_of)
+
+
+def load(
+    source: str | None,
+    *,
+    workspace: Path,
+    state_dir: Path | None,
+    home: Path | None = None,
+    prove: PlanOf | None = None,
+) -> Loaded:
+    """The policy named by `source` (a preset or a path), or the workspace's own where it is trusted.
+
+    A file outside the workspace is trusted by being named. One inside has to be trusted (`byleave trust`), since
+    whoever works in the workspace may have written it: an untrusted one gives way to the text that was last trusted for
+    that path, and where there is none to `develop` with a notice (to an error, where the file was named).
+    Raises PolicyError.
+    """
+    root = Path(os.path.realpath(workspace))
+    chosen, path, notices = _choose(source, root, state_dir)
+    policy = parse(chosen)
+    ground = _ground(policy, root, state_dir, home or Path.home(), (root / POLICY_NAME, *([path] if path else [])))
+    book = compile_rulebook(policy, ground)
+    _prove(book, policy, chosen, prove)
+    digest = hashlib.sha256(chosen.text.encode()).hexdigest()
+    return Loaded(policy, book, digest, chosen.name, notices, chosen.text)
+
+
+def _choose(source: str | None, root: Path, state_dir: Path | None) -> tuple[Source, Path | None, tuple[str, ...]]:
+    if source in PRESETS:
+        return preset(source), None, ()
+    path = Path(os.path.abspath(Path(source).expanduser())) if source is not None else root / POLICY_NAME
+    if source is None and not os.path.lexists(path):
+        return preset("develop"), None, ()
+    if source is not None and not os.path.lexists(path):
+        raise PolicyError(f"`{printable(source)}` is neither a preset nor a file", f"presets: {', '.join(PRESETS)}")
+    real = Path(os.path.realpath(path))
+    try:
+        text = read_policy_file(real, SIZE_LIMIT)
+    except UnreadableError as cause:
+        text, why = None, str(cause)
+    else:
+        why = "has changed since it was trusted"
+    outside = not lies_in(str(real), str(root)) and not lies_in(str(path), str(root))
+    if outside:
+        if text is None:
+            raise PolicyError(f"{path}: {why}")
+        return Source(str(path), text), real, ()
+    trusted = recall(state_dir, real) if state_dir is not None else None
+    if text is not None and trusted is not None and trusted.text == text:
+        return Source(str(path), text), real, ()
+    command = f"read it, then run `byleave trust {printable(str(path))}`"
+    if trusted is not None:
+        notice = f"`{printable(str(path))}` {why}: the text that was last trusted is in force. {command}"
+        return Source(f"{path} (as last trusted)", trusted.text), real, (notice,)
+    if source is not None:
+        raise PolicyError(f"{path}: nobody has trusted this policy, and it lies in the workspace", command)
+    notice = f"`{printable(str(path))}` is not trusted: the preset `develop` is in force. {command}"
+    return preset("develop"), real, (notice,)
+
+
+def preset(name: str) -> Source:
+    """The text of a shipped preset."""
+    text = (resources("byleave.policy") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+    return Source(f"preset {name}", text)
+
+
+def parse(source: Source) -> Policy:
+    """The policy that a text says, with what it extends merged in. Raises PolicyError."""
+    raw, lines = _read(source)
+    own = _validated(source, raw, lines)
+    if own.extends is None:
+        if own.drop:
+            raise _error(source, lines, ("drop",), "there is no preset to drop rules of: add `extends`")
+        return own
+    under, _ = _read(preset(own.extends))
+    known = [rule["id"] for rule in under.get("rule", [])]
+    for at, dropped in enumerate(own.drop):
+        if dropped not in known:
+            message = f"`{printable(dropped)}` is no rule of the preset `{own.extends}`{_meant(dropped, known)}"
+            raise _error(source, lines, ("drop", at), message)
+    for at, rule in enumerate(own.rule):
+        if rule.id in known:
+            message = f"`{rule.id}` is a rule of the preset `{own.extends}`: choose another id"
+            message += ", and drop the preset's if it does not apply" if rule.id not in own.drop else ""
+            raise _error(source, lines, ("rule", at, "id"), message)
+    under["rule"] = [rule for rule in under["rule"] if rule["id"] not in own.drop]
+    return Policy.model_validate(_merged(under, raw))
+
+
+def _read(source: Source) -> tuple[dict[str, Any], Mapping[Key, int]]:
+    if len(source.text.encode()) > SIZE_LIMIT:
+        raise PolicyError(
+            f"{source.name}: longer than {SIZE_LIMIT // 1024} KiB", "a policy is read by people: make it shorter"
+        )
+    try:
+        return tomllib.loads(source.text), lines_of(source.text)
+    except tomllib.TOMLDecodeError as cause:
+        found = re.search(
+            r"^(?P<what>.*?) \(at (?:line (?P<line>[0-9]+), column [0-9]+|end of document)\)$", str(cause), re.DOTALL
+        )
+        line = (found and found["line"]) or str(source.text.count("\n") + 1)
+        what = found["what"] if found else str(cause)
+        raise PolicyError(f"{source.name}:{line}: not TOML: {printable(what[:1].lower() + what[1:])}") from cause
+    except RecursionError as cause:
+        raise PolicyError(f"{source.name}: nested too deeply") from cause
+
+
+def _validated(source: Source, raw: dict[str, Any], lines: Mapping[Key, int]) -> Policy:
+    try:
+        policy = Policy.model_validate(raw)
+    except ValidationError as cause:
+        first = min(cause.errors(include_url=False), key=lambda error: line_for(lines, error["loc"]))
+        raise _error(source, lines, first["loc"], _words(first)) from cause
+    first_at: dict[str, int] = {}
+    for at, rule in enumerate(policy.rule):
+        if rule.id in first_at:
+            line = line_for(lines, ("rule", first_at[rule.id], "id"))
+            raise _error(source, lines, ("rule", at, "id"), f"`{rule.id}` is the id of the rule in line {line} already")
+        first_at[rule.id] = at
+    return policy
+
+
+def _words(error: ErrorDetails) -> str:
+    """One of pydantic's errors in our words."""
+    value, context = error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "extra_forbidden":
+            return f"unknown key{_meant(str(error['loc'][-1]), _keys_at(error['loc'][:-1]))}"
+        case "missing":
+            return "this key is missing"
+        case "value_error":
+            return printable(str(context.get("error", error["msg"])))
+        case _:
+            said = error["msg"]
+            shown = f": `{printable(str(value))[:60]}`" if isinstance(value, str | int | float) else ""
+            return said[:1].lower() + said[1:] + shown
+
+
+def _meant(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    return f": did you mean `{close[0]}`?" if close else f" (known: {', '.join(known)})" if known else ""
+
+
+def _keys_at(loc: Key) -> list[str]:
+    """The keys that a table of the file may have."""
+    schema = Policy.model_json_schema()
+    here = schema
+    for part in loc:
+        here = (
+            here.get("items", {})
+            if isinstance(part, int)
+            else here.get("properties", {}).get(part) or here.get("additionalProperties", {})
+        )
+        for option in (*here.get("anyOf", ()), here):
+            if "$ref" in option:
+                here = schema["$defs"][cast("str", option["$ref"]).rsplit("/", 1)[-1]]
+    return list(here.get("properties", {}))
+
+
+def _error(source: Source, lines: Mapping[Key, int], key: Key, message: str) -> PolicyError:
+    said = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{printable(part)}" for part in key).lstrip(".")
+    return PolicyError(f"{source.name}:{line_for(lines, key)}: " + (f"{said}: " if said else "") + message)
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Tables merge key by key, lists are appended, anything else is replaced."""
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            merged[key] = _merged(cast("dict[str, Any]", below), cast("dict[str, Any]", value))
+        elif isinstance(below, list) and isinstance(value, list):
+            merged[key] = [*below, *value]
+        else:
+            merged[key] = value
+    return merged
+
+
+def _prove(book: Rulebook, policy: Policy, source: Source, plan_of: PlanOf | None) -> None:
+    problems: list[Problem] = prove_examples(book, policy, plan_of)
+    if not problems:
+        return
+    problem = problems[0]
+    lines = lines_of(source.text)
+    # The rules of a preset come first in the merged policy: count from the end, where the file's own stand.
+    own = len(tomllib.loads(source.text).get("rule", []))
+    at = cast("int", problem.key[1]) - (len(policy.rule) - own)
+    raise _error(source, lines, ("rule", at, *problem.key[2:]), f"rule `{problem.rule}`: {problem.message}")
+
+
+def _ground(policy: Policy, root: Path, state_dir: Path | None, home: Path, policy_files: tuple[Path, ...]) -> Ground:
+    state = os.path.realpath(state_dir) if state_dir is not None else ""
+    backups = [
+        os.path.realpath(Path(place.replace("~", str(home), 1) if place.startswith("~/") else place))
+        for place in policy.backups.protect
+    ]
+    return Ground(
+        workspace=str(root),
+        state_dir=state,
+        home=os.path.realpath(home),
+        policy_files=tuple(dict.fromkeys(str(path) for path in policy_files)),
+        protected=tuple(backups),
+        databases=tuple(path for d in policy.databases.values() if (path := sqlite_file(d.url, root)) is not None),
+        client_files=client_files(root, home),
+        hidden=policy.workspace.hidden,
+    )
+
+
+def sqlite_file(url: str, root: Path) -> str | None:
+    """The canonical path of the file that a `sqlite:///` URL names; None for any other URL."""
+    if not url.startswith("sqlite:///"):
+        return None
+    path = url.removeprefix("sqlite:///").partition("?")[0]
+    return os.path.realpath(root / path)
