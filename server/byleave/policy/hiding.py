@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import cast
 
 from pathspec import GitIgnoreSpec
 
@@ -55,11 +56,10 @@ class Hiding:
 
 
 def _one_regex(spec: GitIgnoreSpec) -> re.Pattern[str]:
-    """Matches whatever a pattern of `spec` matches that hides: too much, where another brings it back; never too little."""
-    sources = [
-        p.regex.pattern for p in spec.patterns if isinstance(p, RegexPattern) and p.include and p.regex is not None
-    ]
-    flat = [str(source).replace("(?P<ps_d>", "(?:").removeprefix("^") for source in sources]
+    """Matches whatever a pattern of `spec` hides, and some that another brings back: too much, never too little."""
+    patterns = (cast("re.Pattern[str] | None", p.regex) for p in spec.patterns if p.include)
+    regexes = [pattern for pattern in patterns if pattern is not None]
+    flat = [regex.pattern.replace("(?P<ps_d>", "(?:").removeprefix("^") for regex in regexes]
     anywhere = [source.removeprefix(_ANYWHERE) for source in flat if source.startswith(_ANYWHERE)]
     anchored = [source for source in flat if not source.startswith(_ANYWHERE)]
     if anywhere:

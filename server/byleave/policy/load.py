@@ -63,7 +63,7 @@ class Loaded:
     text: str
 
     def with_databases(self, paths: tuple[str, ...]) -> Loaded:
-        """The same, standing on these files of databases too (canonical, absolute): where only the gate reads a `url`."""
+        """The same, standing on these files of databases too (canonical): for each `url` that only the gate reads."""
         ground = self.book.ground
         ground = replace(ground, databases=tuple(dict.fromkeys((*ground.databases, *paths))))
         return replace(self, book=compile_rulebook(self.policy, ground))
