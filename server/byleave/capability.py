@@ -182,13 +182,14 @@ class Tree:
     """Everything below a folder, the folder itself included, for a recursive removal or move.
 
     `files` counts files and links, `folders` folders. `complete` is False when the look was cut short by its bound
-    (then the stage counts). `below` names every path, so that rules can judge each one; `traits` is the union over them.
+    (then the stage counts). `below` holds every path (without a handle), the folder first, so that rules can judge each
+    one; `traits` is the union over them.
     """
 
     files: int
     folders: int
     complete: bool
-    below: tuple[Target, ...]
+    below: tuple[Located, ...]
     traits: frozenset[str]
 
 
@@ -276,6 +277,14 @@ class FileHands(Protocol):
 # --- sql -------------------------------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class Sample:
+    """A few changed rows, before and after, a line each: put there by the hands that ran the statement, empty until then.
+    Only for showing to a person; nothing is judged by it."""
+
+    lines: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One statement, classified against one database as it is now. What is executed is exactly `sql`.
@@ -290,6 +299,7 @@ class Statement:
     effects: tuple[Effect, ...]
     changes: bool
     schema: str
+    sample: Sample = field(default_factory=Sample, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
