@@ -57,8 +57,11 @@ class Hiding:
 
 def _one_regex(spec: GitIgnoreSpec) -> re.Pattern[str]:
     """Matches whatever a pattern of `spec` hides, and some that another brings back: too much, never too little."""
-    patterns = (cast("re.Pattern[str] | None", p.regex) for p in spec.patterns if p.include)
-    regexes = [pattern for pattern in patterns if pattern is not None]
+    regexes: list[re.Pattern[str]] = []
+    for pattern in spec.patterns:
+        regex = cast("re.Pattern[str] | None", pattern.regex)  # pyright: ignore[reportUnknownMemberType] (left open there)
+        if pattern.include and regex is not None:
+            regexes.append(regex)
     flat = [regex.pattern.replace("(?P<ps_d>", "(?:").removeprefix("^") for regex in regexes]
     anywhere = [source.removeprefix(_ANYWHERE) for source in flat if source.startswith(_ANYWHERE)]
     anchored = [source for source in flat if not source.startswith(_ANYWHERE)]
