@@ -88,7 +88,7 @@ def prepare(connection: sqlite3.Connection) -> None:
     connection.set_authorizer(_authorize)
 
 
-def check_version(application: int, version: int, *, empty: bool) -> None:
+def check_version(application: int, version: int, *, empty: bool = False) -> None:
     """Refuse what is no store, and what a newer program has written."""
     if application != APPLICATION_ID and not (empty and application == 0):
         raise StoreDown("the file `log.db` is not a byleave store", "move it away, or choose another state directory")
