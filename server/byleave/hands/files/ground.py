@@ -1,0 +1,93 @@
+"""What one workspace's views and stages share."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from byleave.capability import Refused, Sort, Word
+from byleave.hands.files.locating import Locator
+from byleave.hands.files.manifest import Change, joined
+from byleave.hands.files.nodes import Node
+from byleave.hands.files.resolve import Resolver
+from byleave.hands.stage import Keeper
+
+_LOCK_SECONDS = 10.0
+_LOCK_PAUSE = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bytes of before-images kept: of one file, of one call. Beyond that an effect's undo is `none`."""
+
+    each_file: int = 100 << 20
+    each_call: int = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The workspace as its stages share it. `step` is called before each act of a commit: faults are put in there."""
+
+    locator: Locator
+    keeper: Keeper
+    private: Path
+    limits: Limits
+    step: Callable[[str], None]
+
+    @property
+    def resolver(self) -> Resolver:
+        return self.locator.resolver
+
+    def new_id(self) -> str:
+        return base64.b32encode(os.urandom(10)).decode().lower()
+
+    def traits_by_name(self, path: str, node: Node) -> frozenset[str]:
+        """What is known of a path without looking again."""
+        traits = {"hidden"} if self.locator.hides(path) else set[str]()
+        if node.names > 1 and node.sort is Sort.FILE:
+            traits.add("hard-link")
+        return frozenset(traits)
+
+    def traits_of(self, change: Change) -> dict[str, frozenset[str]]:
+        out: dict[str, frozenset[str]] = {}
+        for path, nodes in (
+            (change.path, change.before),
+            (change.path, change.after),
+            (change.source, change.after),
+            (change.source, change.refill),
+        ):
+            if path is not None:
+                for node in nodes or ():
+                    where = joined(path, node.rel)
+                    out[where] = out.get(where, frozenset[str]()) | self.traits_by_name(where, node)
+        return out
+
+    @contextmanager
+    def lock(self) -> Generator[None]:
+        """One commit to this workspace at a time, across processes (flock(2): gone with the process that held it)."""
+        name = hashlib.sha256(os.fsencode(self.resolver.real)).hexdigest()[:32]
+        folder = self.private / "locks"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            until = time.monotonic() + _LOCK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > until:
+                        raise Refused(
+                            Word.CONFLICT, "another call has been committing to this workspace for long", "try again"
+                        ) from None
+                    time.sleep(_LOCK_PAUSE)
+            yield
+        finally:
+            os.close(fd)

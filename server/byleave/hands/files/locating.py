@@ -1,0 +1,130 @@
+"""A path, turned into a place that is held open, with what its name does not show."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from byleave.capability import Located, Refused, Sort, Word, WouldBlock
+from byleave.effects import Target, printable
+from byleave.hands.files.aliases import Aliases
+from byleave.hands.files.nodes import open_file, sort_of
+from byleave.hands.files.resolve import Descriptor, Landing, Resolver, refusal
+
+MAX_WARM_BYTES = 1 << 20  # more is copied by a worker thread: the loop answers others meanwhile
+OURS = ".byleave-"  # how names begin that a commit uses for a moment; nobody else sees or touches them
+_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """What a `Located` holds open: the landing, made by this view's workspace."""
+
+    landing: Landing
+
+
+class Locator:
+    """Turns paths into places: the resolver, what is hidden, and other names of it."""
+
+    def __init__(
+        self, resolver: Resolver, hides: Callable[[str], bool], protected: Callable[[], Iterable[str]]
+    ) -> None:
+        self.resolver = resolver
+        self._hides = hides
+        self.aliases = Aliases(resolver, self.hides, protected)
+
+    def hides(self, path: str) -> bool:
+        """Whether the policy hides a path relative to the workspace; our own names of a moment are hidden too."""
+        return any(part.startswith(OURS) for part in path.split("/")) or self._hides(path)
+
+    def target(self, path: str) -> Target:
+        return Target.file(self.resolver.real if path == "." else f"{self.resolver.real.rstrip('/')}/{path}")
+
+    def locate(self, path: str, *, follow: bool, warm: bool) -> Located:
+        written = self.resolver.read(path)
+        try:
+            landing = self.resolver.resolve(written, follow=follow, warm=warm)
+        except OSError as error:
+            raise refusal(error, path) from None
+        if landing.outside is not None:
+            return Located(
+                path=path,
+                target=Target.file(os.path.normpath("/" + landing.outside.lstrip("/")))
+                if landing.outside.startswith("/")
+                else Target.file(os.path.normpath(f"{self.resolver.real}/{landing.outside}")),
+                sort=Sort.ABSENT,
+                traits=frozenset({"outside"}),
+            )
+        found = self.located(landing.path, landing.stat, handle=Handle(landing), warm=warm)
+        if any(self.hides(other) for other in (written.plain, *landing.passed) if other not in (".", landing.path)):
+            return replace(found, traits=found.traits | {"hidden"})
+        return found
+
+    def located(self, path: str, seen: os.stat_result | None, *, handle: Handle | None, warm: bool) -> Located:
+        """A place by its canonical path, with what its name does not show."""
+        traits = {"hidden"} if path != "." and self.hides(path) else set[str]()
+        if seen is None:
+            return Located(path, self.target(path), Sort.ABSENT, traits=frozenset(traits), handle=handle)
+        if self.aliases.has(seen, warm=warm):
+            traits.add("hidden-alias")
+        if seen.st_nlink > 1 and stat.S_ISREG(seen.st_mode):
+            traits.add("hard-link")
+        if not seen.st_mode & 0o222 and not stat.S_ISLNK(seen.st_mode):
+            traits.add("readonly")
+        return Located(
+            path,
+            self.target(path),
+            sort_of(seen.st_mode),
+            seen.st_size,
+            stat.S_IMODE(seen.st_mode),
+            (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns),
+            frozenset(traits),
+            handle,
+        )
+
+
+def landing_of(at: Located) -> Landing:
+    """The open place behind a `Located`. What lies outside, and what no view of ours located, has none."""
+    if not isinstance(at.handle, Handle):
+        raise Refused(Word.DENIED, f"`{printable(at.path)}` is not in the workspace", "nothing was opened")
+    return at.handle.landing
+
+
+def opened(at: Located) -> Descriptor:
+    """The very file that was located, open for reading."""
+    landing = landing_of(at)
+    if at.sort is not Sort.FILE or landing.folder is None:
+        raise Refused(Word.FAILED, f"`{printable(at.path)}` is not a regular file")
+    try:
+        return open_file(landing.folder.fd, landing.name, landing.node)
+    except OSError as error:
+        if error.errno == errno.ESTALE:
+            raise Refused(Word.CONFLICT, f"`{printable(at.path)}` was replaced meanwhile", "read it again") from None
+        raise refusal(error, at.path) from None
+
+
+def read_at(fd: int, offset: int, limit: int, *, warm: bool) -> bytes:
+    """Up to `limit` bytes from `offset`; short only at the end. `warm` reads what is cached, or raises `WouldBlock`."""
+    if warm and (limit > MAX_WARM_BYTES or not _NOWAIT):
+        raise WouldBlock
+    out = bytearray()
+    while len(out) < limit:
+        wanted = min(limit - len(out), 1 << 20)
+        if warm:
+            held = bytearray(wanted)
+            try:
+                got = os.preadv(fd, [held], offset + len(out), _NOWAIT)
+            except OSError as error:
+                if error.errno in (errno.EAGAIN, errno.EOPNOTSUPP, errno.ENOSYS):
+                    raise WouldBlock from None
+                raise
+            piece = bytes(held[:got])
+        else:
+            piece = os.pread(fd, wanted, offset + len(out))
+        if not piece:
+            break
+        out += piece
+    return bytes(out)

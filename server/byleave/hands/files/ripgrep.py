@@ -1,0 +1,98 @@
+"""ripgrep as the engine that finds candidates fast. Nothing it says is shown unread: see `searching.py`."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from byleave.hands.files.locating import Locator
+from byleave.hands.files.scanning import TimeIsUp, bad_pattern
+
+#: No configuration file, no following of links, no binary files, no git's own folder; dot files are files like others.
+_OPTIONS = (
+    "--no-config", "--json", "--hidden", "--no-require-git", "--no-ignore-global", "--no-ignore-exclude",
+    "--no-messages", "--glob=!.git", "--sort=path", "--no-crlf",
+)  # fmt: skip
+
+
+def find_ripgrep(root: str) -> str | None:
+    """ripgrep beside our interpreter or on the PATH, never from within the workspace: that would be the agent's own."""
+    beside = os.path.join(os.path.dirname(sys.executable), "rg")
+    for path in (beside if os.access(beside, os.X_OK) else None, shutil.which("rg", path=_safe_path())):
+        if path is not None and not (os.path.realpath(path) + "/").startswith(root.rstrip("/") + "/"):
+            return path
+    return None
+
+
+def _safe_path() -> str:
+    return os.pathsep.join(p for p in os.environ.get("PATH", os.defpath).split(os.pathsep) if os.path.isabs(p))
+
+
+class Ripgrep:
+    """Runs ripgrep over a folder of one workspace."""
+
+    def __init__(self, path: str, locator: Locator) -> None:
+        self._path = path
+        self._locator = locator
+
+    def hits(self, pattern: str, start: Sequence[str], until: float, max_bytes: int) -> Iterator[tuple[str, int, str]]:
+        """Path in the workspace, line number and line, as ripgrep saw them. Raises `TimeIsUp`, or `Refused` for what is
+        no pattern."""
+        root = self._locator.resolver.root.fd
+        child = subprocess.Popen(  # noqa: S603  found outside the workspace; the pattern and the path are plain arguments
+            [
+                self._path, *_OPTIONS, f"--max-filesize={max_bytes}", f"--regexp={pattern}", "--",
+                "/".join((".", *start)),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=f"/proc/self/fd/{root}" if os.path.exists("/proc/self/fd") else self._locator.resolver.real,
+            pass_fds=(root,),
+            env={"LC_ALL": "C.UTF-8"},
+        )  # fmt: skip
+        clock = threading.Timer(max(0.0, until - time.monotonic()), child.kill)
+        clock.start()
+        try:
+            for line in child.stdout or ():
+                event: dict[str, Any] = json.loads(line)
+                if event["type"] == "match":
+                    data = event["data"]
+                    yield _text(data["path"]).removeprefix("./"), data["line_number"], _text(data["lines"])
+            told = child.stderr.read().decode("utf-8", "replace") if child.stderr else ""
+            code = child.wait()
+            if code < 0:
+                raise TimeIsUp
+            if code == 2 and told:
+                raise _refusal(pattern, told)
+        finally:
+            clock.cancel()
+            child.kill()
+            for stream in (child.stdout, child.stderr):
+                if stream is not None:
+                    stream.close()
+            child.wait()
+
+
+def _text(value: dict[str, str]) -> str:
+    if "text" in value:
+        return value["text"]
+    return base64.b64decode(value["bytes"]).decode("utf-8", "surrogateescape")
+
+
+def _refusal(pattern: str, told: str) -> Exception:
+    """ripgrep shows the pattern, as `(?:pattern)`, with a caret under the place."""
+    lines = told.splitlines()
+    problem = next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), "")
+    caret = next((line for line in lines if re.fullmatch(r" +\^+ *", line)), None)
+    position = None if caret is None else max(0, caret.index("^") - 4 - len("(?:"))
+    return bad_pattern(pattern, problem or lines[0].removeprefix("rg: "), position)
