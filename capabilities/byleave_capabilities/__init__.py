@@ -8,5 +8,19 @@ from __future__ import annotations
 from typing import Any
 
 from byleave.capability import Tool
+from byleave_capabilities.files import EditFile, MoveFile, ReadFile, RemoveFile, SearchFiles, WriteFile
+from byleave_capabilities.gate import Status, UndoCall
+from byleave_capabilities.sql import Change, Query
 
-TOOLS: tuple[Tool[Any, Any, Any], ...] = ()
+TOOLS: tuple[Tool[Any, Any, Any], ...] = (
+    ReadFile(),
+    SearchFiles(),
+    WriteFile(),
+    EditFile(),
+    MoveFile(),
+    RemoveFile(),
+    Query(),
+    Change(),
+    Status(),
+    UndoCall(),
+)

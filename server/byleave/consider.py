@@ -20,6 +20,12 @@ from byleave.policy.judge import Decision, Reason, Rulebook, Verdict, judge
 T = TypeVar("T")
 AnyTool = Tool[Any, Any, Any]
 
+INTERNAL = Refused(
+    Word.FAILED,
+    "the gate failed internally",
+    "what had not been committed was discarded. do not try again; tell a person",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Considered:
@@ -62,6 +68,14 @@ def validate(tool: AnyTool, raw: Mapping[str, object]) -> Arguments:
         fields = ", ".join(f"`{name}`" for name in tool.arguments.model_fields)
         hint = f"nothing was done. `{tool.name}` takes {fields}" if fields else f"nothing was done. `{tool.name}` takes no arguments"
         raise Refused(Word.INVALID_ARGUMENTS, printable(said), hint) from None
+
+
+def find(tools: Mapping[str, AnyTool], name: str) -> AnyTool:
+    """The tool of that name, or `Refused(INVALID_ARGUMENTS)` naming those that there are."""
+    if name not in tools:
+        hint = f"nothing was done. there are {', '.join(tools)}"
+        raise Refused(Word.INVALID_ARGUMENTS, f"no tool `{printable(name)[:60]}`", hint)
+    return tools[name]
 
 
 async def consider(tool: AnyTool, args: Arguments, view: View, book: Rulebook) -> Considered:

@@ -33,13 +33,15 @@ from byleave.answers import Answer, denied, refusal_answer, result_answer
 from byleave.approvals.requests import Approvals, Question, nobody_to_ask
 from byleave.audit import record
 from byleave.capability import Refused, Result, Tool, Word
-from byleave.consider import Considered, consider, look, step, validate
+from byleave.consider import INTERNAL, Considered, consider, find, look, step, validate
 from byleave.effects import Effect, printable, within
 from byleave.hands.stage import Stage
 from byleave.ledger import Call, Caller, Ledger, Progress
+from byleave.own import sealed
 from byleave.parking import Parking, Staged
 from byleave.policy.judge import Decision, Verdict, judge
 from byleave.policy.load import Loaded
+from byleave.snapshots.keep import Snapshots
 from byleave.store.entry import Receipt, StoreDown
 from byleave.workbench import Workbench
 
@@ -47,6 +49,8 @@ log = logging.getLogger("byleave.gate")
 
 #: How often a staged change may turn out different from what a person gave leave for before we give up.
 ROUNDS = 3
+#: How long a destructive change stands before it counts, for whoever wants to stop it.
+DELAY_S = 0.2
 
 
 class Gate:
@@ -58,6 +62,7 @@ class Gate:
         policy: Loaded,
         tools: tuple[Tool[Any, Any, Any], ...],
         workbench: Workbench,
+        snapshots: Snapshots,
         ledger: Ledger,
         approvals: Approvals,
         parking: Parking,
@@ -65,6 +70,7 @@ class Gate:
         self.policy = policy
         self._tools = {tool.name: tool for tool in tools}
         self._workbench = workbench
+        self._snapshots = snapshots
         self._ledger = ledger
         self._approvals = approvals
         self._parking = parking
@@ -75,7 +81,7 @@ class Gate:
 
     async def check(self, tool: str, arguments: Mapping[str, object]) -> Considered:
         """Steps 1 and 3 to 5. Nothing happens, nothing is recorded. Raises `Refused`."""
-        found = self._tool(tool)
+        found = find(self._tools, tool)
         args = validate(found, arguments)
         return await look(found.awaits, lambda warm: consider(found, args, self._view(warm), self.policy.book))
 
@@ -105,7 +111,7 @@ class Gate:
             return await self._refuse(call, INTERNAL)
 
     async def _pass(self, call: Call) -> Answer:
-        tool = self._tool(call.tool)
+        tool = find(self._tools, call.tool)
         args = validate(tool, call.arguments)
         self._ledger.admit()
         if (answer := self._parking.delivered(call, args)) is not None:
@@ -125,13 +131,13 @@ class Gate:
         seen = await consider(tool, args, self._view(warm), self.policy.book)
         if not seen.plan.only_looks or seen.decision.verdict > Verdict.DELAY:
             return seen, None
-        return seen, await self._perform(seen, self._stage_for(seen, call, warm=warm))
+        return seen, await self._perform(seen, self._stage_for(seen, warm=warm))
 
     async def _look(self, call: Call, seen: Considered, result: Result | None) -> Answer:
         leave = None
         if result is None:
             leave = await self._ask(call, seen, seen.plan.effects, seen.decision)
-            result = await self._run(seen, self._stage_for(seen, call))
+            result = await self._run(seen, self._stage_for(seen))
         recorded = await self._ledger.look(call, seen, leave)
         return self._answer(call, result, seen.plan.effects, recorded)
 
@@ -147,8 +153,8 @@ class Gate:
         await self._ledger.intend(call, seen, leave)
         try:
             staged = await self._stage(call, seen)
-            if seen.decision.verdict is Verdict.DELAY:
-                await anyio.sleep(self.policy.policy.approvals.delay_s)
+            if staged.decision.verdict is Verdict.DELAY:
+                await anyio.sleep(DELAY_S)
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await self._ledger.conclude(call, record.discarded(error), ())
@@ -172,7 +178,7 @@ class Gate:
 
     async def _try(self, call: Call, seen: Considered) -> Staged:
         """Let it happen where it does not count, and judge what it did."""
-        stage = self._stage_for(seen, call)
+        stage = self._stage_for(seen)
         try:
             result = await self._run(seen, stage)
             effects = await anyio.to_thread.run_sync(stage.observe)
@@ -230,13 +236,13 @@ class Gate:
     async def let_count(self, call: Call, staged: Staged) -> Answer:
         """Steps 10 and 11."""
         try:
-            manifest = await anyio.to_thread.run_sync(self._commit, call, staged.stage)
+            manifest = await anyio.to_thread.run_sync(self._commit, call, staged)
         except Refused as no:
             call.met_conflict = no.word is Word.CONFLICT
             await self._ledger.conclude(call, record.discarded(no), ())
             raise
         except Exception as error:
-            state = await self._ledger.settle(call, self._workbench)
+            state = await self._ledger.settle(call, self._snapshots, self._workbench)
             log.exception("call %s: %s", call.id, state)
             raise Refused(
                 Word.FAILED, "the change stopped part way", f"it was looked at again: {state}. read before you go on"
@@ -244,16 +250,16 @@ class Gate:
         recorded = await self._ledger.conclude_done(call, staged.effects, manifest)
         return self._answer(call, staged.result, staged.effects, recorded)
 
-    def _commit(self, call: Call, stage: Stage) -> Mapping[str, object] | None:
+    def _commit(self, call: Call, staged: Staged) -> Mapping[str, object] | None:
         """Seal the before-images, then let it count. Runs in a worker thread; the manifest is what undo goes by."""
         try:
-            manifest = stage.hold()
+            manifest = staged.stage.hold()
             if manifest is not None:
-                self._workbench.snapshots.seal(call.id, {**manifest, "tool": call.tool})
+                self._snapshots.seal(call.id, sealed(manifest, call.tool, staged.effects))
         except BaseException:
-            stage.discard()
+            staged.stage.discard()
             raise
-        stage.commit()
+        staged.stage.commit()
         return manifest
 
     # --- pieces --------------------------------------------------------------------------------------------------------
@@ -267,17 +273,11 @@ class Gate:
             return await self._perform(seen, stage)
         return await anyio.to_thread.run_sync(lambda: step(self._perform(seen, stage)))
 
-    def _stage_for(self, seen: Considered, call: Call, *, warm: bool = False) -> Stage:
-        return self._workbench.stage(seen.tool, seen.plan, call.id, self._ledger.view, warm=warm)
+    def _stage_for(self, seen: Considered, *, warm: bool = False) -> Stage:
+        return self._workbench.stage(seen.tool, seen.plan, self._ledger.view, warm=warm)
 
     def _view(self, warm: bool) -> Any:
         return self._workbench.view(self._ledger.view, warm=warm)
-
-    def _tool(self, name: str) -> Tool[Any, Any, Any]:
-        if name not in self._tools:
-            hint = f"nothing was done. there are {', '.join(self._tools)}"
-            raise Refused(Word.INVALID_ARGUMENTS, f"no tool `{printable(name)[:60]}`", hint)
-        return self._tools[name]
 
     def _question(self, call: Call, seen: Considered, effects: tuple[Effect, ...], decision: Decision) -> Question:
         preview: Callable[[], str] = partial(seen.tool.preview, seen.args, seen.facts)
@@ -303,8 +303,3 @@ class Gate:
 
     def _answer(self, call: Call, result: Result, effects: tuple[Effect, ...], recorded: Receipt) -> Answer:
         return result_answer(call.id, result, effects, recorded, self.policy.notices)
-
-
-INTERNAL = Refused(
-    Word.FAILED, "the gate failed internally", "what had not been committed was discarded. do not try again; tell a person"
-)

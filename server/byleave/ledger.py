@@ -23,6 +23,8 @@ from byleave.hands.stage import Settled
 from byleave.policy.judge import Decision
 from byleave.rails import charge
 from byleave.store.entry import Entry, Kind, Receipt, Store
+from byleave.snapshots.keep import Snapshots
+from byleave.snapshots.undoing import RESTORES
 from byleave.workbench import Workbench
 
 Progress = Callable[[str], Awaitable[None]]
@@ -55,10 +57,6 @@ class Call:
     async def tell(self, line: str) -> None:
         if self.progress is not None:
             await self.progress(line)
-
-
-#: In the manifest of an undo: the call that it put back.
-RESTORES = "restores"
 
 
 class Ledger:
@@ -169,10 +167,10 @@ class Ledger:
         body = record.refusal(self._about(call), no.word, no.rule, no.reason, call.decision, call.effects)
         return await self._store.append(Entry(Kind.REFUSAL, call.id, body))
 
-    async def settle(self, call: Call, workbench: Workbench) -> str:
+    async def settle(self, call: Call, snapshots: Snapshots, workbench: Workbench) -> str:
         """A commit that failed in a way its stage did not foresee: look at the world through the manifest, and record it."""
-        manifest = workbench.snapshots.manifest(call.id)
-        state = Settled.DISCARDED if manifest is None else workbench.settle(manifest)
+        manifest = snapshots.manifest(call.id)
+        state = Settled.DISCARDED if manifest is None else workbench.reversers().settle(manifest)
         await settle_record(self._store, call.id, call.tool, state)
         call.intended = False
         return state.value
@@ -223,8 +221,8 @@ async def settle_record(store: Store, call: str, tool: str, state: Settled) -> R
     """The outcome of a call whose end nobody saw, as its manifest and the world tell it."""
     if state is Settled.UNKNOWN:
         return await store.append(Entry(Kind.UNKNOWN, call, {**record.settled(state.value), "tool": tool}))
-    settle: dict[str, int] | None = None if state is Settled.COMMITTED else {}
-    return await store.append(Entry(Kind.OUTCOME, call, {**record.settled(state.value), "tool": tool}, settle=settle))
+    body = {**record.settled(state.value), "tool": tool}
+    return await store.append(Entry(Kind.OUTCOME, call, body, kept=state is Settled.COMMITTED))
 
 
 def new_call_id() -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import anyio.to_thread
 
 from byleave.answers import call_of, receipt_id
 from byleave.capability import GateView, Kept, Refused, Word
-from byleave.effects import printable
+from byleave.effects import Effect, Extent, Scheme, Target, Undo, Unit, Verb, printable, unknown
 from byleave.rails.charge import CALLS, FILES_DELETED, ROWS_DELETED, Limits, key
+from byleave.snapshots.keep import Snapshots
 from byleave.store.entry import Store
 from byleave.workbench import Workbench
 
@@ -19,9 +21,10 @@ class Own:
     """`GateView` and `StatusHands` over one session's store and snapshots."""
 
     def __init__(
-        self, store: Store, workbench: Workbench, *, session: str, limits: Limits, policy: Callable[[], Sequence[str]]
+        self, store: Store, snapshots: Snapshots, workbench: Workbench, *, session: str, limits: Limits, policy: Callable[[], Sequence[str]]
     ) -> None:
         self._store = store
+        self._snapshots = snapshots
         self._workbench = workbench
         self._session = session
         self._limits = limits
@@ -43,19 +46,18 @@ class Own:
         return await anyio.to_thread.run_sync(self._read, call)
 
     def _read(self, call: str) -> Kept:
-        manifest = self._workbench.snapshots.manifest(call)
+        manifest = self._snapshots.manifest(call)
         if manifest is None:
             raise Refused(
                 Word.NOT_FOUND,
                 f"no snapshot for `{printable(receipt_id(call))}`",
                 "nothing was done. reads, refusals and changes that cannot be undone have none",
             )
-        kind = self._workbench.kind(manifest)
         return Kept(
             receipt=receipt_id(call),
             tool=str(manifest.get("tool", "a call")),
-            effects=kind.restoring(manifest),
-            moved_on=kind.moved_on(manifest),
+            effects=restoring(manifest),
+            moved_on=self._workbench.reversers().moved_on(manifest),
             handle=manifest,
         )
 
@@ -84,6 +86,24 @@ class Nobody:
     async def kept(self, receipt: str | None) -> Kept:
         del receipt
         raise Refused(Word.NOT_FOUND, "a check has no session, so nothing can be undone in it")
+
+
+def sealed(manifest: Mapping[str, object], tool: str, effects: Sequence[Effect]) -> dict[str, object]:
+    """A stage's manifest with what undoing it will say: the tool, and target and extent of each effect."""
+    done = [[e.target.scheme.value, e.target.name, e.extent.unit.value, e.extent.amount] for e in effects]
+    return {**manifest, "tool": tool, "effects": done}
+
+
+def restoring(manifest: Mapping[str, object]) -> tuple[Effect, ...]:
+    """The effects of putting a sealed manifest back. Several on one target are one, as large as all together."""
+    total: dict[Target, Extent] = {}
+    for scheme, name, unit, amount in cast("list[tuple[str, str, str, int | None]]", manifest["effects"]):
+        target = Target(Scheme(scheme), name)
+        before = total.get(target)
+        more = None if amount is None or (before is not None and before.amount is None) else amount
+        so_far = 0 if before is None else before.amount or 0
+        total[target] = unknown(Unit(unit)) if more is None else Extent(Unit(unit), so_far + more)
+    return tuple(Effect(Verb.RESTORE, target, extent, Undo.SNAPSHOT) for target, extent in total.items())
 
 
 _: type[GateView] = Own

@@ -12,27 +12,30 @@ import anyio.to_thread
 from byleave.capability import Refused
 from byleave.hands.stage import Settled
 from byleave.ledger import settle_record
+from byleave.snapshots.keep import Snapshots
 from byleave.store.entry import Opened, Store
 from byleave.workbench import Workbench
 
 
-async def settle_all(store: Store, workbench: Workbench, workspace: str) -> dict[str, Settled]:
+async def settle_all(
+    store: Store, snapshots: Snapshots, workbench: Workbench, workspace: str
+) -> dict[str, Settled]:
     """Settle each call of this workspace whose session is not alive any more; by call, what became of it."""
     settled: dict[str, Settled] = {}
     for opened in await store.opened():
         if opened.body.get("workspace") != workspace:
             continue  # its own gate settles it, with the hands for that workspace
-        state = await anyio.to_thread.run_sync(_look, opened, workbench)
+        state = await anyio.to_thread.run_sync(_look, opened, snapshots, workbench)
         await settle_record(store, opened.call, str(opened.body.get("tool", "")), state)
         settled[opened.call] = state
     return settled
 
 
-def _look(opened: Opened, workbench: Workbench) -> Settled:
-    manifest = workbench.snapshots.manifest(opened.call)
+def _look(opened: Opened, snapshots: Snapshots, workbench: Workbench) -> Settled:
+    manifest = snapshots.manifest(opened.call)
     if manifest is None:
         return Settled.DISCARDED if opened.body.get("staged") else Settled.UNKNOWN
     try:
-        return workbench.settle(manifest)
+        return workbench.reversers().settle(manifest)
     except Refused:
         return Settled.UNKNOWN

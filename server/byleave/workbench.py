@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,22 +11,19 @@ from byleave.capability import (
     FileReading,
     FileView,
     GateView,
-    Kept,
-    Refused,
     SqlHands,
     SqlReading,
     SqlView,
     StatusHands,
     Tool,
     UndoHands,
-    Word,
 )
-from byleave.effects import Plan
+from byleave.effects import Effect, Plan
 from byleave.hands.files import Workspace
 from byleave.hands.sql import Databases
-from byleave.hands.stage import Settled, Stage
-from byleave.snapshots.keep import Snapshots
-from byleave.snapshots.undo import Reversing, Undoing
+from byleave.hands.stage import Order, Stage
+from byleave.snapshots.undo import Reversers
+from byleave.snapshots.undoing import Undoing
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,42 +35,53 @@ class Seeing:
     gate: GateView
 
 
+class Telling:
+    """A stage with nothing in it: hands that only tell (`StatusHands`)."""
+
+    order = Order.RESTORABLE
+
+    def __init__(self, gate: GateView) -> None:
+        self.hands = gate
+
+    def observe(self) -> tuple[Effect, ...]:
+        return ()
+
+    def hold(self) -> None:
+        return None
+
+    def commit(self) -> None:
+        return None
+
+    def discard(self) -> None:
+        return None
+
+    def release(self) -> bool:
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Workbench:
-    """The hands over one workspace and its databases. `gate_view` tells about the gate itself, for one session."""
+    """The hands over one workspace and its databases."""
 
     files: Workspace
     sql: Databases
-    snapshots: Snapshots
 
     def view(self, gate: GateView, *, warm: bool) -> Seeing:
-        return Seeing(self.files.view(warm=warm), self.sql.view(), gate)
+        """Everything that a survey may look at; a `warm` one raises `WouldBlock` instead of waiting for a disk."""
+        return Seeing(self.files.view(warm=warm), self.sql.view(warm=warm), gate)
 
-    def stage(self, tool: Tool[Any, Any, Any], plan: Plan, call: str, gate: GateView, *, warm: bool = False) -> Stage:
+    def stage(self, tool: Tool[Any, Any, Any], plan: Plan, gate: GateView, *, warm: bool = False) -> Stage:
         """The stage of one call, with the hands that the tool was declared with, made for this plan alone."""
         makers: Mapping[type, Callable[[], Stage]] = {
             FileReading: lambda: self.files.reading(warm=warm),
-            FileHands: lambda: self.files.stage(plan, call),
+            FileHands: lambda: self.files.stage(plan),
             SqlReading: self.sql.reading,
-            SqlHands: lambda: self.sql.stage(plan, call),
+            SqlHands: lambda: self.sql.stage(plan),
             StatusHands: lambda: Telling(gate),
-            UndoHands: lambda: Undoing(self.reversing(), call),
+            UndoHands: lambda: Undoing(self.reversers()),
         }
         return makers[tool.hands]()
 
-    def reversing(self) -> Mapping[str, Reversing]:
-        """Who can read a manifest again, by its kind."""
-        return {"files": self.files, "sql": self.sql}
-
-    def settle(self, manifest: Mapping[str, object]) -> Settled:
-        """Look at the world through the manifest of a call that stopped in between."""
-        return self._kind(manifest).settle(manifest)
-
-    def moved_on(self, manifest: Mapping[str, object]) -> tuple[str, ...]:
-        return self._kind(manifest).moved_on(manifest)
-
-    def _kind(self, manifest: Mapping[str, object]) -> Reversing:
-        kind = self.reversing().get(str(manifest.get("kind")))
-        if kind is None:
-            raise Refused(Word.FAILED, "this snapshot was kept by a newer version", "update byleave and try again")
-        return kind
+    def reversers(self) -> Reversers:
+        """Who can read a manifest again."""
+        return Reversers({"files": self.files, "sql": self.sql})
