@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -30,8 +31,9 @@ class QueryArguments(Arguments):
 
 
 class Query(Tool[QueryArguments, Statement, SqlReading]):
-    """Read rows with one SELECT (or VALUES, WITH, EXPLAIN QUERY PLAN). `describe` as the sql lists the tables with their columns,
-    keys and row counts; `describe TABLE` shows one table's columns, types, keys and references. Nothing can be changed here."""
+    """Read rows with one SELECT (or VALUES, WITH, EXPLAIN QUERY PLAN). With `describe` as the sql: all tables with
+    columns, keys and row counts; with `describe TABLE`: one table's columns, types, keys and references. Nothing can be
+    changed here."""
 
     name = "sql_query"
     title = "Query a database"
@@ -68,9 +70,9 @@ class ChangeArguments(Arguments):
 
 
 class Change(Tool[ChangeArguments, Statement, SqlHands]):
-    """Change rows with one INSERT, UPDATE or DELETE. It runs in a transaction, the rows it really changes are counted, cascades and
-    triggers included, and only then it is decided whether it counts; the rows before are kept, so that `gate_undo` can put them
-    back. The structure (CREATE, ALTER, DROP) is not changed here."""
+    """Change rows with one INSERT, UPDATE or DELETE. It runs in a transaction, the rows it really changes are counted,
+    cascades and triggers included, and only then is it decided whether it counts. The rows as they were are kept, so
+    that `gate_undo` can put them back. The structure (CREATE, ALTER, DROP) is not changed here."""
 
     name = "sql_change"
     title = "Change rows"
@@ -155,12 +157,9 @@ def _cell(value: object) -> str:
         return "NULL"
     if isinstance(value, bytes):
         return f"x'{value[:16].hex()}'" + (f" ({len(value):,} bytes)" if len(value) > 16 else "")
-    text = (
-        printable(str(value))
-        if not isinstance(value, str) or len(value) <= CELL
-        else printable(value[:CELL]) + f"... ({len(value):,} characters)"
-    )
-    return text
+    if isinstance(value, str) and len(value) > CELL:
+        return printable(value[:CELL]) + f"... ({len(value):,} characters)"
+    return printable(str(value))
 
 
 def _plain(value: object) -> object:
@@ -169,6 +168,6 @@ def _plain(value: object) -> object:
         return f"x'{value.hex()}'"
     if isinstance(value, int) and abs(value) >= 2**53:
         return str(value)
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+    if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

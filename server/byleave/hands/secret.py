@@ -2,7 +2,7 @@
 
     env:NAME                     an environment variable of the gate
     file:/path                   the first line of a file
-    command:prog arg             what a program prints (a password manager); split as a shell would, but no shell runs it
+    command:prog arg             what a program prints (a password manager); split as a shell does, run without one
     command:["prog", "arg"]      the same, each argument by itself
 
 INVARIANT: no message holds the value, or anything that the program printed. A source is no secret and may be shown.
@@ -10,13 +10,14 @@ INVARIANT: no message holds the value, or anything that the program printed. A s
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from pydantic import TypeAdapter
 
 from byleave.effects import printable
 
@@ -25,7 +26,7 @@ COMMAND_SECONDS = 20.0
 MOST_BYTES = 64 * 1024
 
 
-class SecretUnavailable(Exception):
+class SecretUnavailable(Exception):  # noqa: N818 (a state, as in `StoreDown`)
     """A secret that cannot be had. The message names the source and says why, and never holds the value."""
 
 
@@ -55,12 +56,12 @@ def resolve(source: str, *, environ: Mapping[str, str], folder: Path) -> str:
 
 
 def resolve_url(url: str, *, environ: Mapping[str, str], folder: Path) -> str:
-    """A database URL as it is, or read from where it says. Raises `SecretUnavailable` for a password written down in the policy."""
+    """A database URL as it is, or read from where it says. A password in the policy itself is `SecretUnavailable`."""
     if is_source(url):
         return resolve(url, environ=environ, folder=folder)
     if urlsplit(url).password is not None:
         raise SecretUnavailable(
-            "a `url` with a password in it: whoever reads the policy has it. write `env:NAME`, `file:PATH` or `command:PROGRAM`"
+            "a `url` with a password in it, for all to read: write `env:NAME`, `file:PATH` or `command:PROGRAM`"
         )
     return url
 
@@ -99,23 +100,17 @@ def _printed(command: str, environ: Mapping[str, str], folder: Path) -> str:
 
 
 def _arguments(command: str) -> Sequence[str]:
+    listed = command.lstrip().startswith("[")
     try:
-        if command.lstrip().startswith("["):
-            found = json.loads(command)
-            if not isinstance(found, list):
-                raise ValueError
-            arguments = [str(part) for part in found if isinstance(part, str)]
-            if len(arguments) != len(found):
-                raise ValueError
-        else:
-            arguments = shlex.split(command)
+        arguments = _Arguments.validate_json(command) if listed else shlex.split(command)
     except ValueError:
-        raise SecretUnavailable(
-            "`command:` is followed by a program and its arguments, or by a JSON list of them"
-        ) from None
+        arguments = []
     if not arguments or not arguments[0]:
-        raise SecretUnavailable("`command:` names no program")
+        raise SecretUnavailable("`command:` is followed by a program and its arguments, or by a JSON list of them")
     return arguments
+
+
+_Arguments = TypeAdapter(list[str])
 
 
 def _text(content: bytes, named: str) -> str:

@@ -19,7 +19,7 @@ class Databases:
 
     def __init__(self, engines: Mapping[str, Engine], troubles: Mapping[str, str]) -> None:
         self._engines = dict(engines)
-        #: Databases that the policy names and that cannot be had, with why: refused when asked for, shown by the doctor.
+        #: Databases that the policy names and that cannot be had, and why: refused when asked for, told by the doctor.
         self.troubles = dict(troubles)
 
     @classmethod
@@ -34,7 +34,7 @@ class Databases:
     ) -> Databases:
         """Resolve every `url`. `forbidden` are folders in which no database may lie (the state directory).
 
-        Nothing is opened yet. A database that cannot be resolved does not keep the others away. May block on `command:`.
+        Nothing is opened yet. A database that cannot be resolved keeps no other away. May block on `command:`.
         """
         engines: dict[str, Engine] = {}
         troubles: dict[str, str] = {}

@@ -13,8 +13,8 @@ from byleave.hands.stage import Settled, Stage
 class Engine(Protocol):
     """One database of one engine. Everything blocks and may be called from any thread; errors are `Refused`.
 
-    An engine enforces by itself whatever it is asked: reading cannot change, a stage can do only what its plan declares,
-    and one statement is one statement, even if the classification was wrong.
+    An engine enforces by itself, whatever it is asked: reading cannot change, a stage can do only what its plan
+    declares, and one statement is one statement, even if the classification was wrong.
     """
 
     @property

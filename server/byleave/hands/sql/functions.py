@@ -2,8 +2,9 @@
 
 Everything not listed is refused. A typed node (`Lower`) is listed by its class, because the parser folds spellings
 together; the engine's authorizer then sees the real name of every function, in views and triggers too, and compares
-it with `FUNCTIONS`. Left out on purpose: `load_extension`, `fts3_tokenizer`, `sqlite_compileoption_*`, `edit`, `readfile`,
-`writefile`, and what tells about the connection rather than the data (`changes`, `total_changes`, `last_insert_rowid`).
+it with `FUNCTIONS`. Left out on purpose: `load_extension`,
+`fts3_tokenizer`, `sqlite_compileoption_*`, `edit`, `readfile`, `writefile`, and what tells about the connection rather
+than the data (`changes`, `total_changes`, `last_insert_rowid`).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ FUNCTION_NODES = _words(
     """
 )
 
-#: SQLite's functions that take arguments and return a value (https://www.sqlite.org/lang_corefunc.html and its siblings).
+#: SQLite's functions that only compute (https://www.sqlite.org/lang_corefunc.html and its siblings).
 FUNCTIONS = _words(
     """
     -> ->> abs acos acosh asin asinh atan atan2 atanh avg bm25 ceil ceiling char coalesce concat concat_ws cos
@@ -66,8 +67,8 @@ PRAGMAS = _words("table_info table_xinfo table_list index_list index_info index_
 MOST_BLOB_BYTES = 1_000_000
 SIZED = _words("zeroblob randomblob")
 
-#: One call of these over long values is quadratic, and the engine cannot be stopped within one call. The second argument
-#: must be plain (a literal, a parameter, a column), or, for a set of characters, a literal.
+#: One call of these over long values is quadratic, and the engine cannot be stopped within one call. The second
+#: argument must be plain (a literal, a parameter, a column), or, for a set of characters, a literal.
 PLAIN_NEEDLE = _words("instr replace")
 SHORT_SET = _words("trim ltrim rtrim unhex")
 MOST_SET_CHARACTERS = 100

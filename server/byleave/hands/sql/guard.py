@@ -1,7 +1,7 @@
 """What one statement is, judged from its text alone: the first of three readers that have to agree.
 
     1 lex       our own strict reader (`lexer.py`)
-    2 parse     sqlglot, whose tokens must cover the same characters; one statement, allowed root, listed nodes and functions
+    2 parse     sqlglot, whose tokens must cover the same characters; one statement, listed root, nodes and functions
     3 prepare   the engine itself, under an authorizer that refuses everything not listed (`sqlite/`)
 
 sqlglot is never the boundary: it only makes the refusal come earlier and in words. It parses some nested texts in
@@ -17,12 +17,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlglot import exp, parser
 from sqlglot.dialects.sqlite import SQLite
-from sqlglot.errors import ErrorLevel, SqlglotError
+from sqlglot.errors import ErrorLevel, ParseError, SqlglotError
 from sqlglot.optimizer.simplify import simplify
+from sqlglot.tokenizer_core import Token as TheirToken
 
 from byleave.capability import Refused, Word
 from byleave.effects import printable
@@ -61,10 +62,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A statement as its text reads. Names are folded. `target` is the table that a change names, or the one to describe.
+    """A statement as its text reads. Names are folded. `target` is the table that is changed, or the one to describe.
 
-    `tables` are all names that stand where a table does, those of common table expressions (`ctes`) included. `replaces` and
-    `updates` are what an INSERT may do to rows that are there already. `unbounded`: no condition, or one that is always true.
+    `tables` are all names that stand where a table does, those of common table expressions (`ctes`) included.
+    `replaces` and `updates` are what an INSERT may do to rows that are there already. `unbounded`: no condition, or one
+    that is always true.
     """
 
     kind: Kind
@@ -166,7 +168,7 @@ def _refuse_by_word(words: Sequence[str]) -> None:
 # --- parsing ---------------------------------------------------------------------------------------------------------
 
 
-class TooMuch(Exception):
+class TooMuch(Exception):  # noqa: N818 (caught here)
     """Parsing took more steps than any real statement of that length."""
 
 
@@ -191,7 +193,7 @@ class _Parser(SqliteParser):
 _DIALECT = SQLite()
 
 
-def _parse(sql: str, tokens: Sequence[Token]) -> Any:
+def _parse(sql: str, tokens: Sequence[Token]) -> exp.Expr:
     try:
         theirs = _DIALECT.tokenize(sql)
         _compare(sql, tokens, theirs)
@@ -208,8 +210,8 @@ def _parse(sql: str, tokens: Sequence[Token]) -> Any:
     return trees[0]
 
 
-def _compare(sql: str, ours: Sequence[Token], theirs: Sequence[Any]) -> None:
-    """Both readers must have cut the text at the same places: theirs may join words (`GROUP BY`), never skip or split."""
+def _compare(sql: str, ours: Sequence[Token], theirs: Sequence[TheirToken]) -> None:
+    """Both readers must have cut the text at the same places: theirs may join words, never skip or split."""
     # `:name` is one token here and two there.
     pieces = [
         cut
@@ -243,10 +245,10 @@ def _differs(sql: str, at: int) -> Refused:
 
 
 def _does_not_parse(sql: str, error: SqlglotError) -> Refused:
-    found = getattr(error, "errors", None) or [{}]
-    line, column = found[0].get("line"), found[0].get("col")
+    first = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
+    line, column = first.get("line"), first.get("col")
     where = f" at line {line}, column {column}" if line and column else ""
-    near = printable(str(found[0].get("highlight") or ""))[:40]
+    near = printable(str(first.get("highlight") or ""))[:40]
     return Refused(
         Word.INVALID_ARGUMENTS,
         f"the statement does not parse{where}" + (f", near `{near}`" if near else ""),
@@ -262,7 +264,7 @@ _ALL_NODES = _READ_NODES | CHANGE_NODES
 _ROOTS = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values, exp.Insert, exp.Update, exp.Delete)
 
 
-def _refuse_unlisted(tree: Any) -> None:
+def _refuse_unlisted(tree: exp.Expr) -> None:
     if not isinstance(tree, _ROOTS):
         raise _not_allowed(
             "sql.unlisted", "this is no query and no change of rows", "use select, insert, update or delete"
@@ -286,7 +288,7 @@ def _unlisted(name: str) -> Refused:
     return _not_allowed("sql.unlisted", f"the statement uses `{words}`, which is not allowed", "write it without that")
 
 
-def _refuse_function(node: Any) -> None:
+def _refuse_function(node: exp.Expr) -> None:
     name = fold(node.name) if isinstance(node, exp.Anonymous) else _NAMES.get(type(node).__name__, "")
     if isinstance(node, exp.Anonymous):
         if name not in FUNCTIONS | TABLE_FUNCTIONS and name.removeprefix("pragma_") not in PRAGMAS:
@@ -316,13 +318,13 @@ def _refuse_function(node: Any) -> None:
 _NAMES = {"StrPosition": "instr", "Replace": "replace", "Trim": "trim", "Unhex": "unhex"}
 
 
-def _second(node: Any) -> Iterator[Any]:
+def _second(node: exp.Expr) -> Iterator[exp.Expr]:
     for key in ("substr", "expression"):
         if node.args.get(key) is not None:
             yield node.args[key]
 
 
-def _at_most(arguments: Sequence[Any], most: int) -> bool:
+def _at_most(arguments: Sequence[exp.Expr], most: int) -> bool:
     return len(arguments) == 1 and isinstance(arguments[0], exp.Literal) and _number(arguments[0].name) <= most
 
 
@@ -333,15 +335,15 @@ def _number(text: str) -> float:
         return float("inf")
 
 
-def _plain(node: Any) -> bool:
+def _plain(node: exp.Expr) -> bool:
     return isinstance(node, (exp.Literal, exp.Column, exp.Placeholder, exp.Parameter, exp.Null))
 
 
-def _short(node: Any) -> bool:
+def _short(node: exp.Expr) -> bool:
     return isinstance(node, exp.Null) or (isinstance(node, exp.Literal) and len(node.name) <= MOST_SET_CHARACTERS)
 
 
-def _refuse_table(node: Any) -> None:
+def _refuse_table(node: exp.Table) -> None:
     if node.catalog or fold(node.db or "main") != "main":
         raise _not_allowed("sql.reach", "a table outside the main database", "name the table alone")
     if isinstance(node.this, exp.Func):
@@ -354,7 +356,7 @@ def _refuse_table(node: Any) -> None:
             )
 
 
-def _shape(tree: Any) -> Shape:
+def _shape(tree: exp.Expr) -> Shape:
     tables = frozenset(_table_names(tree.find_all(exp.Table)))
     ctes = frozenset(fold(cte.alias) for cte in tree.find_all(exp.CTE))
     if isinstance(tree, exp.Insert):
@@ -368,12 +370,12 @@ def _shape(tree: Any) -> Shape:
     return Shape(Kind.READ, None, tables, ctes)
 
 
-def _table_names(tables: Iterable[Any]) -> Iterator[str]:
+def _table_names(tables: Iterable[exp.Expr]) -> Iterator[str]:
     for table in tables:
         yield fold(table.this.name if isinstance(table.this, exp.Func) else table.name)
 
 
-def _insert(tree: Any, tables: frozenset[str], ctes: frozenset[str]) -> Shape:
+def _insert(tree: exp.Expr, tables: frozenset[str], ctes: frozenset[str]) -> Shape:
     into = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
     if not isinstance(into, exp.Table) or tree.args.get("overwrite") or tree.args.get("partition"):
         raise _not_allowed("sql.unlisted", "this form of `insert`", "write `insert into TABLE (COLUMNS) ...`")
@@ -383,9 +385,9 @@ def _insert(tree: Any, tables: frozenset[str], ctes: frozenset[str]) -> Shape:
     return Shape(Kind.INSERT, fold(into.name), tables, ctes, replaces=replaces, updates=updates)
 
 
-def _always(condition: Any) -> bool:
-    """Whether a condition holds for every row, as far as the text shows: `1`, `a = a`, `a or true`. Only a trait follows from
-    it: what a change really did is counted anyway."""
+def _always(condition: exp.Expr) -> bool:
+    """Whether a condition holds for every row, as far as the text shows: `1`, `a = a`, `a or true`. Only a trait
+    follows from it: what a change really did is counted anyway."""
     if sum(1 for _ in condition.walk()) > 200:
         return False
     try:
@@ -399,7 +401,7 @@ def _always(condition: Any) -> bool:
     return isinstance(plain, exp.Literal) and not plain.is_string and _number(plain.name) != 0
 
 
-def _same_on_both_sides(node: Any) -> Any:
+def _same_on_both_sides(node: exp.Expr) -> exp.Expr:
     if isinstance(node, (exp.EQ, exp.Is, exp.NullSafeEQ, exp.GTE, exp.LTE)) and node.left == node.right:
         return exp.true()
     if isinstance(node, exp.Like) and isinstance(node.expression, exp.Literal) and set(node.expression.name) == {"%"}:

@@ -99,7 +99,7 @@ def lex(sql: str, dialect: Dialect = SQLITE) -> tuple[Token, ...]:
         found = dialect.pattern.match(sql, at)
         if found is None:
             raise _unreadable(sql, at)
-        kind = found.lastgroup
+        kind = found.lastgroup or ""
         text = found.group()
         if kind != "string":
             _refuse_look_alikes(sql, at, text)

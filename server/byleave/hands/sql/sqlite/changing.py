@@ -26,6 +26,9 @@ from byleave.hands.stage import Keeper, Order
 #: One statement of a change, at most this many seconds.
 SECONDS = 30.0
 
+#: Rows by which recovery can tell whether a change counted.
+ENOUGH = 100
+
 _VERBS = {"insert": Verb.CREATE, "update": Verb.UPDATE, "delete": Verb.DELETE, "read": Verb.READ}
 
 
@@ -91,7 +94,9 @@ class Transaction:
         changed = list(recorder.changed())
         if not changed and not recorder.virtual:
             return None
-        images = [_row_json(row) for row in changed] if not recorder.unsafe else []
+        # What cannot be undone keeps a few rows all the same: recovery tells by them whether it counted.
+        told = changed if not recorder.unsafe else [row for row in changed if row.is_told][:ENOUGH]
+        images = [_row_json(row) for row in told]
         content = json.dumps(images, ensure_ascii=True, separators=(",", ":")).encode()
         tables = {fold(row.table.name): row.table for row in changed}
         return {
@@ -190,7 +195,7 @@ class Changing(Transaction):
 
 
 def declared(effects: tuple[Effect, ...], structure: Structure) -> Callable[[Act], bool]:
-    """What the authorizer lets through: the declared verbs on the declared tables, and what virtual tables do beneath."""
+    """What the authorizer lets through: declared verbs on declared tables, and what virtual tables do beneath."""
     leave = {(e.verb, e.target.name.partition("/")[2]) for e in effects}
     written = {table for verb, table in leave if verb not in LOOKING}
 

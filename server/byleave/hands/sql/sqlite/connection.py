@@ -1,7 +1,8 @@
 """One connection to one file, made safe before its first statement: switches, limits, deadline and authorizer.
 
-The authorizer (https://www.sqlite.org/c3ref/set_authorizer.html) is the wall: the engine asks it about every table, column,
-function and pragma that a statement, its triggers, views and cascades touch, by their real names. It denies by default.
+The authorizer (https://www.sqlite.org/c3ref/set_authorizer.html) is the wall: the engine asks it about every table,
+column, function and pragma that a statement, its triggers, views and cascades touch, by their real names. It denies by
+default.
 `mode=ro` and `query_only` alone would let `ATTACH` and `VACUUM INTO` write new files.
 """
 
@@ -9,8 +10,8 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -49,6 +50,8 @@ SWITCHES: Mapping[int, int] = {
 #: Between two looks at the clock: this many instructions of SQLite's machine. Measured: 0.05 s on 2 million rows.
 TICKS = 1000
 
+Bindings = Any  # what apsw binds: its own type names buffers that type checkers do not know
+
 _WRITES = {apsw.SQLITE_INSERT: "insert", apsw.SQLITE_UPDATE: "update", apsw.SQLITE_DELETE: "delete"}
 
 
@@ -63,7 +66,7 @@ class Act:
 
 @dataclass(slots=True)
 class Warden:
-    """The authorizer of one connection. Statements of our own pass while `own` is set; the agent's are asked one by one.
+    """The authorizer of one connection. Statements of our own pass while `own` is set, the agent's are asked about.
 
     `acts` collects what the engine says, `refused` the first thing that was not allowed, in words.
     """
@@ -80,7 +83,9 @@ class Warden:
             return int(apsw.SQLITE_OK)
         return int(apsw.SQLITE_DENY)
 
-    def _passes(self, action: int, first: str, second: str | None, database: str | None, within: str | None) -> bool:
+    def _passes(  # noqa: PLR0911 (a table of actions)
+        self, action: int, first: str, second: str | None, database: str | None, within: str | None
+    ) -> bool:
         if action in (apsw.SQLITE_SELECT, apsw.SQLITE_RECURSIVE):
             return True
         if action == apsw.SQLITE_FUNCTION:
@@ -112,7 +117,7 @@ class Warden:
 
 
 class Connection:
-    """An open database with its warden. Used by one thread at a time. Raises `Refused`, never an error of the engine."""
+    """An open database with its warden. Used by one thread at a time. Raises `Refused`, no error of the engine."""
 
     def __init__(self, place: Place, *, writing: bool, busy_ms: int = 5000) -> None:
         self.place = place
@@ -160,28 +165,29 @@ class Connection:
         """Which structure of which file: changes with every change of the structure."""
         return f"{self.identity}:{self.own('pragma schema_version')[0][0]}"
 
-    def own(self, sql: str, bindings: Any = None) -> list[tuple[Any, ...]]:
+    def own(self, sql: str, bindings: Bindings = None) -> list[tuple[Any, ...]]:
         """One of our own statements, whole."""
         with self._words():
-            return list(self.raw.execute(sql, bindings))
+            cursor: Any = self.raw.cursor()
+            cursor.execute(sql, bindings)
+            return list(cursor)
 
-    def asks(self, sql: str, bindings: Any, allows: Callable[[Act], bool]) -> tuple[Act, ...]:
+    def asks(self, sql: str, bindings: Bindings, allows: Callable[[Act], bool]) -> tuple[Act, ...]:
         """What the engine says that a statement touches, in order. It is prepared, never run."""
 
         def stop(*_: object) -> bool:
             return False
 
-        cursor = self.raw.cursor()
+        cursor: Any = self.raw.cursor()
         cursor.exec_trace = stop
-        with self._agent(allows, seconds=2.0):
-            try:
-                cursor.execute(sql, bindings)
-            except apsw.ExecTraceAbort:
-                pass
+        with self._agent(allows, seconds=2.0), suppress(apsw.ExecTraceAbort):
+            cursor.execute(sql, bindings)
         return tuple(self.warden.acts)
 
     @contextmanager
-    def running(self, sql: str, bindings: Any, allows: Callable[[Act], bool], seconds: float) -> Iterator[Running]:
+    def running(
+        self, sql: str, bindings: Bindings, allows: Callable[[Act], bool], seconds: float
+    ) -> Generator[Running]:
         """Run the agent's statement. Exactly one: a second one in the text would stop it."""
         running = Running(self.raw.cursor())
         running.cursor.exec_trace = running.begins
@@ -190,7 +196,7 @@ class Connection:
             yield running
 
     @contextmanager
-    def _agent(self, allows: Callable[[Act], bool], seconds: float) -> Iterator[None]:
+    def _agent(self, allows: Callable[[Act], bool], seconds: float) -> Generator[None]:
         """The agent's statement is authorized and timed; also what the engine prepares on its behalf while it runs."""
         warden = self.warden
         warden.allows, warden.own, warden.refused = allows, False, ""
@@ -205,7 +211,7 @@ class Connection:
             self.raw.set_progress_handler(None)
 
     @contextmanager
-    def _words(self) -> Iterator[None]:
+    def _words(self) -> Generator[None]:
         try:
             yield
         except (apsw.Error, UnicodeError, OverflowError, KeyError, TypeError) as error:
@@ -220,7 +226,7 @@ class Connection:
 class Running:
     """A statement under way."""
 
-    cursor: apsw.Cursor
+    cursor: Any  # an `apsw.Cursor`
     columns: tuple[str, ...] = ()
     begun: int = 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 
 import apsw
@@ -42,10 +42,10 @@ class Sqlite:
         self._structure: Structure | None = None
         self._lock = threading.Lock()
 
-    # --- connections ---------------------------------------------------------------------------------------------------
+    # --- connections -------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def reader(self) -> Iterator[Connection]:
+    def reader(self) -> Generator[Connection]:
         """A reading connection to the file that lies there now."""
         with self._lock:
             connection = self._idle.pop() if self._idle else None
@@ -86,7 +86,7 @@ class Sqlite:
         for connection in idle:
             connection.close()
 
-    # --- surveying -----------------------------------------------------------------------------------------------------
+    # --- surveying ---------------------------------------------------------------------------------------------------
 
     def survey(self, sql: str, parameters: Parameters, *, change: bool) -> Statement:
         """Classify a statement by its text, by the structure, and by the engine, which all have to agree."""
@@ -155,7 +155,7 @@ class Sqlite:
         target = Target.sql(self.name, table)
         return Effect(verb, target, unknown(Unit.ROWS), undo, waits=True, traits=frozenset(traits))
 
-    # --- reading -------------------------------------------------------------------------------------------------------
+    # --- reading -----------------------------------------------------------------------------------------------------
 
     def rows(self, statement: Statement, limit: int, offset: int) -> Rows:
         """A page of a statement that was surveyed."""
@@ -174,7 +174,7 @@ class Sqlite:
                 return describe(connection, structure, shape.target)
             return _page(connection, statement, _readable(structure, shape), min(limit, MOST_ROWS), offset)
 
-    # --- changing and undoing ------------------------------------------------------------------------------------------
+    # --- changing and undoing ----------------------------------------------------------------------------------------
 
     def stage(self, plan: Plan) -> Stage:
         return Changing(self, self._kept(), plan)
@@ -245,7 +245,7 @@ def _agree(structure: Structure, shape: Shape, acts: tuple[Act, ...]) -> None:
 
 
 def _plain_name(structure: Structure, name: str) -> str:
-    """The name under which a table is judged: the structure's is `sqlite_schema`, a virtual table answers for what lies beneath."""
+    """The name under which a table is judged: a virtual table answers for what lies beneath it."""
     if name in ("sqlite_master", SCHEMA) or name.startswith("pragma_"):
         return SCHEMA
     return structure.shadow_of(name) or name

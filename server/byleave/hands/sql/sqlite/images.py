@@ -1,8 +1,9 @@
 """What a statement really did, row by row, as the engine reports it: counts, keys, before- and after-images.
 
-SQLite's preupdate hook (https://www.sqlite.org/c3ref/preupdate_blobwrite.html) speaks of every row that changes: cascades, triggers,
-rows that REPLACE removes, tables without a row number and without a key. Rows of virtual tables it does not see, only
-those of the tables beneath. One row may change several times in one statement: what counts is how it was and how it is.
+SQLite's preupdate hook (https://www.sqlite.org/c3ref/preupdate_blobwrite.html) speaks of every row that changes: by
+cascades, by triggers, rows that REPLACE removes, tables without a row number and without a key. Rows of virtual tables
+it does not see, only those of the tables beneath. One row may change several times in one statement: what counts is
+how it was and how it is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import apsw
 
@@ -72,13 +74,18 @@ def same(one: Image, other: Image) -> bool:
 
 @dataclass(slots=True)
 class Row:
-    """One row followed through the change. `was` and `now` are its keys before and after, None where it was not there."""
+    """One row followed through the change. `was` and `now` are its keys before and after, None where there is none."""
 
     table: Table
     was: Key | None
     before: Image | None
     now: Key | None = None
     after: Image | None = None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the engine has told what the row was like and is like now, as far as it was and is there."""
+        return (self.was is None) == (self.before is None) and (self.now is None) == (self.after is None)
 
     @property
     def verb(self) -> Verb | None:
@@ -93,20 +100,40 @@ class Row:
         return None if same(self.before or (), self.after or ()) else Verb.UPDATE
 
 
+class Change(Protocol):
+    """What the hook is called with: `apsw.PreUpdate`, as far as it is needed here."""
+
+    @property
+    def connection(self) -> apsw.Connection: ...
+    @property
+    def table_name(self) -> str: ...
+    @property
+    def op(self) -> str: ...
+    @property
+    def rowid(self) -> int: ...
+    @property
+    def rowid_new(self) -> int: ...
+    @property
+    def old(self) -> Image | None: ...
+    @property
+    def new(self) -> Image | None: ...
+
+
 @dataclass(slots=True)
 class Recorder:
-    """The hook, and what it has seen. `unsafe` says why the change cannot be undone; empty where it can."""
+    """The hook, and what it has seen. `unsafe` says why the change cannot be undone, empty where it can; `full`
+    that no more images are kept."""
 
     structure: Structure
-    stop: object = None
     unsafe: str = ""
     events: int = 0
     size: int = 0
+    full: bool = False
     virtual: set[str] = field(default_factory=set[str])
     _live: dict[tuple[str, Key], Row] = field(default_factory=dict[tuple[str, Key], Row])
     _gone: dict[tuple[str, Key], Row] = field(default_factory=dict[tuple[str, Key], Row])
 
-    def __call__(self, change: apsw.PreUpdate) -> None:
+    def __call__(self, change: Change) -> None:
         self.events += 1
         if self.events > STOP_AT:
             change.connection.interrupt()
@@ -122,10 +149,26 @@ class Recorder:
             return
         old, new = self._images(change, table)
         was, now = self._key(table, change.rowid, old), self._key(table, change.rowid_new, new)
-        self._follow(name, table, change.op, was, old, now, new)
+        if self.full:
+            old = new = None
+        if change.op == "INSERT":
+            row = self._gone.pop((name, now), Row(table, None, None))
+        else:
+            row = self._live.pop((name, was), Row(table, was, old))
+        if change.op == "DELETE":
+            row.now = row.after = None
+            if row.was is not None:
+                self._gone[name, row.was] = row
+        else:
+            row.now, row.after = now, new
+            self._live[name, now] = row
 
-    def _images(self, change: apsw.PreUpdate, table: Table) -> tuple[Image | None, Image | None]:
-        if self.unsafe and table.rowid is not None:
+    def _images(self, change: Change, table: Table) -> tuple[Image | None, Image | None]:
+        if not table.stable:
+            self.unsafe = f"the rows of `{printable(table.name)}` have no name that stays"
+        if not self.structure.utf8:
+            self.unsafe = "the database keeps its texts as UTF-16"
+        if self.full and table.numbered:
             return None, None
         try:
             old, new = change.old, change.new
@@ -137,34 +180,16 @@ class Recorder:
             return None, None
         self.size += sum(len(v) if isinstance(v, (str, bytes)) else 8 for v in (*(old or ()), *(new or ())))
         if self.events > MOST_ROWS or self.size > MOST_BYTES:
+            self.full = True
             self.unsafe = f"it changes more than is kept ({MOST_ROWS:,} rows, {MOST_BYTES // 1024 // 1024} MB)"
-        if not table.stable:
-            self.unsafe = f"the rows of `{printable(table.name)}` have no name that stays"
-        if not self.structure.utf8:
-            self.unsafe = "the database keeps its texts as UTF-16"
         return old, new
 
     def _key(self, table: Table, rowid: int, image: Image | None) -> Key:
-        if table.rowid is not None or table.sort != "table":
+        if table.numbered:
             return (rowid,)
         if image is None:
             return (self.events,)  # each counted by itself: nothing can be followed here
         return tuple(image[at] for at in table.key)
-
-    def _follow(
-        self, name: str, table: Table, op: str, was: Key, old: Image | None, now: Key, new: Image | None
-    ) -> None:
-        if op == "INSERT":
-            row = self._gone.pop((name, now), None) or Row(table, None, None)
-        else:
-            row = self._live.pop((name, was), None) or Row(table, was, old)
-        if op == "DELETE":
-            row.now = row.after = None
-            if row.was is not None:
-                self._gone[name, row.was] = row
-            return
-        row.now, row.after = now, new
-        self._live[name, now] = row
 
     def changed(self) -> Iterator[Row]:
         """Every row that is different now."""
@@ -173,7 +198,7 @@ class Recorder:
                 yield row
 
     def effects(self, database: str, traits: Mapping[str, frozenset[str]]) -> tuple[Effect, ...]:
-        """Exact counts by table and verb. `content` binds the rows themselves: the keys of those updated and deleted."""
+        """Exact counts by table and verb. `content` binds the rows: the keys of what is updated and deleted."""
         keys: dict[tuple[str, Verb], list[list[object]]] = {}
         for row in self.changed():
             verb = row.verb

@@ -1,7 +1,7 @@
 """Where a SQLite database lies, and being sure that it is that file and no other.
 
-The path of the policy is resolved once, when the gate opens. From then on every open refuses links (a link that someone
-puts there later leads nowhere) and makes sure, before and after, that the name still leads to the file that SQLite holds:
+The path of the policy is resolved once, when the gate opens. From then on every open refuses links (one that someone
+puts there later leads nowhere) and makes sure that the name still leads to the file that SQLite holds:
 
     1 lstat the resolved path: a regular file, and not the gate's own
     2 SQLite opens it with NOFOLLOW, without CREATE

@@ -2,8 +2,8 @@
 
 Undoing is comparing first: every row must still be what the change left behind, or nothing is touched. Then all rows
 of the change are taken away and all rows from before are put in, with triggers and foreign key actions switched off
-(they fired when the change was made; what they did is among the rows), so that no order of rows matters. Foreign keys are
-checked afterwards: undoing may not leave a row that refers to nothing where none was before.
+(they fired when the change was made; what they did is among the rows), so that no order of rows matters. Foreign keys
+are checked afterwards: undoing may not leave a row that refers to nothing where none was before.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from byleave.capability import Refused, Word
 from byleave.effects import printable
@@ -35,14 +36,13 @@ class Images:
 
 
 def read_images(manifest: Manifest, keeper: Keeper, structure: Structure) -> Images:
-    """Raises `Refused` where the snapshot cannot be undone, or its tables were made anew since."""
-    if unsafe := str(manifest.get("unsafe") or ""):
-        raise Refused(Word.FAILED, f"this change cannot be undone: {unsafe}", "write the values back with `sql_change`")
-    shapes = manifest.get("tables")
+    """The images, for comparing. Raises `Refused` where their tables were made anew since."""
+    kept = manifest.get("tables")
+    shapes: Mapping[str, object] = cast("Mapping[str, object]", kept) if isinstance(kept, Mapping) else {}
     found: list[Row] = []
     for name, was, before, now, after in json.loads(keeper.image(str(manifest["images"]))):
         table = structure.tables.get(name)
-        if table is None or not isinstance(shapes, Mapping) or shapes.get(name) != shape_of(table.made, table.stored):
+        if table is None or shapes.get(name) != shape_of(table.made, table.stored):
             raise Refused(
                 Word.CONFLICT,
                 f"the table `{printable(name)}` was changed since",
@@ -68,6 +68,9 @@ class Restoring(Transaction):
             raise
 
     def _restore(self, manifest: Manifest, keeper: Keeper) -> None:
+        if unsafe := str(manifest.get("unsafe") or ""):
+            hint = "write the values back with `sql_change`"
+            raise Refused(Word.FAILED, f"this change cannot be undone: {unsafe}", hint)
         connection, structure = self.begin(restoring=True)
         images = read_images(manifest, keeper, structure)
         if moved := moved_rows(connection, images, most=1):

@@ -16,7 +16,7 @@ MOST_COUNTED = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`hidden`: 0 plain, 1 of a virtual table, 2 generated on reading, 3 generated and stored (`PRAGMA table_xinfo`)."""
+    """`hidden` as in `PRAGMA table_xinfo`: 0 plain, 1 of a virtual table, 2 generated on reading, 3 and stored."""
 
     name: str
     type: str
@@ -28,12 +28,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table. `sort` is table, view, virtual or shadow. `rowid` is the name by which the row's number can be had, or None."""
+    """One table. `sort` is table, view, virtual or shadow. `rowid` is a name for the row's number, or None."""
 
     name: str
     sort: str
     columns: tuple[Column, ...]
     rowid: str | None
+    numbered: bool  # rows have a number, whether or not a name for it is free
     made: str  # a digest of the statement that made it
 
     @property
@@ -50,7 +51,7 @@ class Table:
     @property
     def stable(self) -> bool:
         """Whether each row has a name that stays: its number, or the key of a table without numbers."""
-        return self.sort == "table" and (self.rowid is not None or bool(self.key))
+        return self.sort == "table" and (self.rowid is not None if self.numbered else bool(self.key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def read_structure(connection: Connection, version: str) -> Structure:
         fold(name): digest(sql)
         for name, sql in connection.own("select name, sql from main.sqlite_schema where type in ('table', 'view')")
     }
-    tables = {}
+    tables: dict[str, Table] = {}
     for _, name, sort, _, without_rowid, _ in connection.own("pragma main.table_list"):
         folded = fold(name)
         if folded in ("sqlite_schema", "sqlite_temp_schema"):
@@ -94,7 +95,9 @@ def read_structure(connection: Connection, version: str) -> Structure:
                 (name,),
             )
         )
-        tables[folded] = Table(name, sort, columns, _rowid(columns, bool(without_rowid), sort), made.get(folded, ""))
+        tables[folded] = Table(
+            name, sort, columns, _rowid(columns, bool(without_rowid), sort), not without_rowid, made.get(folded, "")
+        )
     encoding = str(connection.own("pragma encoding")[0][0])
     modules = frozenset(fold(str(name)) for (name,) in connection.own("pragma module_list"))
     return Structure(version, tables, encoding == "UTF-8", modules)
@@ -132,7 +135,7 @@ def no_such_table(structure: Structure, table: str) -> Refused:
 
 
 def _all_tables(connection: Connection, structure: Structure) -> Rows:
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for table in sorted(structure.tables.values(), key=lambda t: t.name):
         if table.sort == "shadow" or table.name.startswith("sqlite_"):
             continue
@@ -152,9 +155,8 @@ def _all_tables(connection: Connection, structure: Structure) -> Rows:
 def _count(connection: Connection, table: Table) -> str:
     if table.sort != "table":
         return ""
-    (counted,) = connection.own(
-        f"select count(*) from (select 1 from main.{quoted(table.name)} limit {MOST_COUNTED + 1})"
-    )[0]
+    sql = f"select count(*) from (select 1 from main.{quoted(table.name)} limit {MOST_COUNTED + 1})"  # noqa: S608 (quoted)
+    (counted,) = connection.own(sql)[0]
     return f"> {MOST_COUNTED}" if counted > MOST_COUNTED else str(counted)
 
 
