@@ -169,4 +169,9 @@ def _unreadable(sql: str, at: int) -> Refused:
 
 
 def _odd(what: str, hint: str) -> Refused:
-    return Refused(Word.DENIED, f"the statement holds {what}", hint, rule="sql.odd-text")
+    return denied("sql.odd-text", f"the statement holds {what}", hint)
+
+
+def denied(rule: str, reason: str, hint: str) -> Refused:
+    """A statement that may not run, whoever asks."""
+    return Refused(Word.DENIED, reason, hint, rule=rule)
