@@ -124,8 +124,6 @@ class Resolver:
         if landing is None and warm:
             raise WouldBlock
         landing = landing or self._walk(written.parts, follow=follow)
-        if landing.outside is None and self._is_kernel_window(landing):
-            return Landing(None, (), "", outside=f"{self.real}/{landing.path}", passed=landing.passed)
         if written.folder_only and landing.stat is not None and not stat.S_ISDIR(landing.stat.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), written.text)
         return landing
@@ -164,7 +162,7 @@ class Resolver:
                 self._kernel = False
             return None
         seen = os.fstat(node.fd)
-        if follow and stat.S_ISLNK(seen.st_mode):
+        if (follow and stat.S_ISLNK(seen.st_mode)) or self._is_window(node, seen):
             return None
         return Landing(folder, tuple(above), name, node=node, stat=seen)
 
@@ -202,6 +200,8 @@ class Resolver:
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), part)
                 rest = (part, *todo)
                 return Landing(at, tuple(done), rest[-1], missing=rest[:-1], passed=tuple(passed))
+            if self._is_window(node, seen):
+                return Landing(None, (), "", outside="/".join((self.real, *done, part)), passed=tuple(passed))
             if stat.S_ISLNK(seen.st_mode) and (todo or follow):
                 passed.append("/".join((*done, part)))
                 if len(passed) > MAX_LINKS:
@@ -239,11 +239,9 @@ class Resolver:
                 return parts[len(root) :]
         return None
 
-    def _is_kernel_window(self, landing: Landing) -> bool:
-        held = landing.node or landing.folder
-        if held is None or os.fstat(held.fd).st_dev == self.device:
-            return False
-        return system.is_kernel_file_system(held.fd)
+    def _is_window(self, node: Descriptor | None, seen: os.stat_result) -> bool:
+        """Whether it lies on `/proc`, `/sys` or their like, mounted inside the workspace: nothing of it is touched."""
+        return node is not None and seen.st_dev != self.device and system.is_kernel_file_system(node.fd)
 
 
 def refusal(error: OSError, path: str) -> Refused:  # noqa: PLR0911  (a table)
