@@ -71,7 +71,8 @@ async def test_a_change_of_what_is_not_granted_changes_nothing(shop: Shop, sql: 
         "SELECT hex(randomblob(500000000))",
     ],
 )
-async def test_a_query_without_end_is_ended(shop: Shop, sql: str) -> None:
+async def test_a_query_without_end_is_ended(shop: Shop, sql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("byleave.hands.sql.sqlite.engine.SECONDS", 0.5)
     async with gate_over(shop) as gate:
         assert (await call(gate, "sql_query", database="shop", sql=sql)).is_error
         after = await call(gate, "sql_query", database="shop", sql="SELECT count(*) AS n FROM orders")

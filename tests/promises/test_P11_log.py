@@ -12,7 +12,10 @@ import pytest
 from shop import Shop, call, gate_over
 
 EDITS = [
-    pytest.param("UPDATE log SET body = replace(body, 'cart.py', 'main.py') WHERE seq = 3", id="a word"),
+    pytest.param(
+        "UPDATE log SET body = CAST(replace(CAST(body AS TEXT), 'cart.py', 'main.py') AS BLOB) WHERE seq = 3",
+        id="a word",
+    ),
     pytest.param("DELETE FROM log WHERE seq = 3", id="a record taken out"),
     pytest.param(
         "UPDATE log SET body = (SELECT body FROM log WHERE seq = 2) WHERE seq = 3", id="another record's body"

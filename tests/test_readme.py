@@ -1,0 +1,112 @@
+"""Every block of the README is true: commands run, policies load, entries start, the transcript is the demo's."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+
+from byleave.policy.load import load
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def blocks(kind: str) -> list[str]:
+    return [text for found, text in BLOCKS if found == kind]
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """Where `byleave` is this very one, and state and home are scratch folders."""
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "byleave"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -P -c "from byleave.cli import main; main()" "$@"\n')
+    command.chmod(0o755)
+    return {
+        "PATH": f"{command.parent}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "BYLEAVE_STATE_DIR": str(tmp_path / "state"),
+        "TMPDIR": str(tmp_path),
+        "NO_COLOR": "1",
+    }
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    (folder / "app").mkdir(parents=True)
+    (folder / "app" / "main.py").write_text("print('hello')\n")
+    return folder
+
+
+def test_there_is_no_block_that_nobody_looks_at() -> None:
+    assert {kind for kind, _ in BLOCKS} == {"sh", "text", "json", "toml"}
+    assert [len(blocks(kind)) for kind in ("sh", "text", "json", "toml")] == [3, 2, 1, 1]
+
+
+def test_the_newcomer_s_two_commands_are_those_that_ci_runs() -> None:
+    first, second = blocks("sh")[0].splitlines()
+    assert first == "sh examples/run demo"
+    assert second == (ROOT / ".ci" / "run").read_text().splitlines()[-1]
+
+
+def test_the_commands_run_as_they_stand(project: Path, env: dict[str, str]) -> None:
+    for line in [line for block in blocks("sh")[1:] for line in block.splitlines()]:
+        words = shlex.split(line)
+        said = subprocess.run(words, cwd=project, env=env, capture_output=True, text=True, check=False, timeout=60)
+        allowed = {0, 1} if words[1] == "check" else {0}  # `check` answers with its exit code, too
+        assert said.returncode in allowed, f"{line}: {said.stdout}{said.stderr}"
+        assert "Traceback" not in said.stderr
+
+
+def test_the_policy_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_DATABASE_URL", "sqlite:///shop.db")
+    path = tmp_path / "policy.toml"
+    path.write_text(blocks("toml")[0])
+    assert load(str(path), workspace=tmp_path, state_dir=None).policy.rule[-1].id == "shop.invoices"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("text", [blocks("json")[0], (ROOT / "mcp.json").read_text()], ids=["README", "mcp.json"])
+async def test_the_client_s_entry_starts_a_server(text: str, project: Path, env: dict[str, str]) -> None:
+    entry = json.loads(text)["mcpServers"]["byleave"]
+    args = [word.replace("/path/to/your/project", str(project)) for word in entry["args"]]
+    command = str(Path(env["PATH"].split(":")[0]) / entry["command"])
+    server = StdioServerParameters(command=command, args=args, env=env, cwd=project)
+    with anyio.fail_after(30):
+        async with Client(stdio_client(server)) as client:
+            names = [tool.name for tool in (await client.list_tools()).tools]
+    assert "files_read" in names
+    assert "sql_query" not in names  # no database is named, so none is offered
+
+
+def steady(text: str) -> str:
+    """A transcript without what differs from run to run."""
+    for varies, stands in (
+        (r"r-[a-z2-7]{10}", "r-…"),
+        (r"\b(\d+):[0-9a-f]{8,}", r"\1:…"),
+        (r"\b[0-9a-f]{12,}\b", "…"),
+        (r"\d+\.\d s\b", "… s"),
+        (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?Z?", "…"),
+    ):
+        text = re.sub(varies, stands, text)
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def test_the_transcript_is_what_the_demo_prints(env: dict[str, str], tmp_path: Path) -> None:
+    said = subprocess.run(
+        ["byleave", "demo"], env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert said.returncode == 0, said.stderr
+    assert steady(said.stdout) == steady(blocks("text")[0])
