@@ -91,6 +91,7 @@ class Draft:
         self._records: list[tuple[int, bytes, bytes, bytes]] = []
         self._rates: dict[str, int] = {}
         self._budgets: dict[str, tuple[int, int]] = {}
+        self._found: dict[str, tuple[int, int]] = {}
         self._calls: dict[str, _Call | None] = {}
         self._turned: set[str] = set()
         self._requests: dict[str, Request | None] = {}
@@ -229,7 +230,7 @@ class Draft:
     def _budget(self, key: str) -> tuple[int, int]:
         if key not in self._budgets:
             row = self._one("SELECT used, held FROM budget WHERE key = ?", key)
-            self._budgets[key] = (row[0], row[1]) if row else (0, 0)
+            self._budgets[key] = self._found[key] = (row[0], row[1]) if row else (0, 0)
         return self._budgets[key]
 
     def _call(self, call: str) -> _Call | None:
@@ -261,7 +262,7 @@ class Draft:
         many(
             "INSERT INTO budget VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
             " SET used = excluded.used, held = excluded.held",
-            [(key, used, held) for key, (used, held) in self._budgets.items()],
+            [(key, *now) for key, now in self._budgets.items() if now != self._found[key]],
         )
         many(
             "INSERT INTO open_call VALUES (?, ?, ?, ?, ?) ON CONFLICT (call) DO UPDATE"

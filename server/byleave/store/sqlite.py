@@ -28,6 +28,7 @@ from weakref import WeakValueDictionary
 
 import aiosqlite
 import anyio
+import anyio.to_thread
 from pydantic_core import from_json
 
 from byleave.audit.chain import GENESIS, head_of, leaf_of
@@ -66,6 +67,10 @@ class Writer(aiosqlite.Connection):
     def post(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """Have `work` run in the writer's thread; nobody waits for it, and it must not raise."""
         self._work.put_nowait((None, lambda: work(self._conn)))
+
+    async def ended(self) -> None:
+        """Wait for the thread after a connection that failed: it still answers to the event loop, which must live."""
+        await anyio.to_thread.run_sync(self._thread.join)
 
     def abandon(self) -> None:
         """Never use the connection again, and never close it: closing would copy a damaged WAL into the database.
@@ -373,8 +378,12 @@ async def open_sqlite(
     writer = Writer(connect)
     try:
         await writer
-    except (OSError, sqlite3.Error) as error:
-        raise StoreDown(f"`{path}` cannot be opened: {error}", "see `byleave doctor`") from error
+    except BaseException as error:
+        with anyio.CancelScope(shield=True):
+            await writer.ended()
+        if isinstance(error, OSError | sqlite3.Error):
+            raise StoreDown(f"`{path}` cannot be opened: {error}", "see `byleave doctor`") from error
+        raise
     try:
         end = await writer.run(_checked_end)
         time = Steady(clock or Clock())
