@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from byleave.effects import Effect, Extent, Scheme, Target, Unit
-from byleave.policy.model import Example, Policy
+from byleave.policy.model import Policy
 from byleave.policy.rulebook import Rule, Rulebook, Seen
+from byleave.policy.rules import Example
 
 #: What a call would do: tool and arguments in, its effects out. Raises ValueError where that cannot be told.
 PlanOf = Callable[[str, Mapping[str, object]], Sequence[Effect]]

@@ -70,7 +70,10 @@ def name_globs(patterns: Iterable[str]) -> re.Pattern[str]:
 
 
 def _one_of(parts: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(parts) or r"(?!)", re.DOTALL)
+    try:
+        return re.compile("|".join(parts) or r"(?!)", re.DOTALL)
+    except re.error as cause:
+        raise ValueError(f"no pattern can be made of it: {cause.msg}") from cause
 
 
 def _split(pattern: str) -> tuple[Scheme, str]:

@@ -25,10 +25,11 @@ from byleave.policy.clients import client_files
 from byleave.policy.examples import PlanOf, Problem, prove_examples
 from byleave.policy.floor import Ground
 from byleave.policy.lines import Key, line_for, lines_of
-from byleave.policy.model import PRESETS, Policy
+from byleave.policy.model import Policy
 from byleave.policy.names import lies_in
 from byleave.policy.rulebook import Rulebook, compile_rulebook
 from byleave.policy.trust import POLICY_NAME, UnreadableError, read_policy_file, recall
+from byleave.policy.values import PRESETS
 
 #: Longer texts are refused: a policy is read by people.
 SIZE_LIMIT = 256 * 1024
@@ -90,12 +91,22 @@ def load(
     """
     root = Path(os.path.realpath(workspace))
     chosen, path, notices = _choose(source, root, state_dir)
-    policy = parse(chosen)
-    ground = _ground(policy, root, state_dir, home or Path.home(), (root / POLICY_NAME, *([path] if path else [])))
-    book = compile_rulebook(policy, ground)
-    _prove(book, policy, chosen, prove)
-    digest = hashlib.sha256(chosen.text.encode()).hexdigest()
-    return Loaded(policy, book, digest, chosen.name, notices, chosen.text)
+    own = (root / POLICY_NAME, *([path] if path is not None else []))
+    ground = Ground(str(root), _real(state_dir), os.path.realpath(home or Path.home()), _texts(own))
+    return _built(chosen, ground, notices, prove)
+
+
+def checked(source: Source, workspace: Path) -> Loaded:
+    """A text as it would be in force, trusted or not: to find out what is wrong with it. Raises PolicyError."""
+    return _built(source, Ground(os.path.realpath(workspace), "", os.path.realpath(Path.home())), (), None)
+
+
+def _built(source: Source, ground: Ground, notices: tuple[str, ...], plan_of: PlanOf | None) -> Loaded:
+    policy = parse(source)
+    book = compile_rulebook(policy, _with_policy(ground, policy))
+    _prove(book, policy, source, plan_of)
+    digest = hashlib.sha256(source.text.encode()).hexdigest()
+    return Loaded(policy, book, digest, source.name, notices, source.text)
 
 
 def _choose(source: str | None, root: Path, state_dir: Path | None) -> tuple[Source, Path | None, tuple[str, ...]]:
@@ -261,22 +272,26 @@ def _prove(book: Rulebook, policy: Policy, source: Source, plan_of: PlanOf | Non
     raise _error(source, lines, ("rule", at, *problem.key[2:]), f"rule `{problem.rule}`: {problem.message}")
 
 
-def _ground(policy: Policy, root: Path, state_dir: Path | None, home: Path, policy_files: tuple[Path, ...]) -> Ground:
-    state = os.path.realpath(state_dir) if state_dir is not None else ""
-    backups = [
-        os.path.realpath(Path(place.replace("~", str(home), 1) if place.startswith("~/") else place))
-        for place in policy.backups.protect
-    ]
-    return Ground(
-        workspace=str(root),
-        state_dir=state,
-        home=os.path.realpath(home),
-        policy_files=tuple(dict.fromkeys(str(path) for path in policy_files)),
-        protected=tuple(backups),
-        databases=tuple(path for d in policy.databases.values() if (path := sqlite_file(d.url, root)) is not None),
+def _with_policy(ground: Ground, policy: Policy) -> Ground:
+    """The ground with what the policy adds to it."""
+    root, home = Path(ground.workspace), Path(ground.home)
+    backups = (home / place[2:] if place.startswith("~/") else Path(place) for place in policy.backups.protect)
+    files = (sqlite_file(database.url, root) for database in policy.databases.values())
+    return replace(
+        ground,
+        protected=tuple(os.path.realpath(place) for place in backups),
+        databases=tuple(path for path in files if path is not None),
         client_files=client_files(root, home),
         hidden=policy.workspace.hidden,
     )
+
+
+def _real(path: Path | None) -> str:
+    return "" if path is None else os.path.realpath(path)
+
+
+def _texts(paths: tuple[Path, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(path) for path in paths))
 
 
 def sqlite_file(url: str, root: Path) -> str | None:

@@ -14,9 +14,11 @@ from byleave.effects import LOOKING, Effect, Scheme, Undo, Unit, Verb
 from byleave.policy.decision import Verdict
 from byleave.policy.floor import Floor, Ground
 from byleave.policy.globs import Globs, compile_globs, name_globs, table_globs
-from byleave.policy.model import Policy, RuleModel, Schema, When
+from byleave.policy.model import Policy
 from byleave.policy.names import fold, fold_path, lies_in
+from byleave.policy.rules import RuleModel
 from byleave.policy.runs_later import folded_runs_later
+from byleave.policy.values import Schema
 
 #: Rows and files change by these.
 _CHANGING = (Verb.CREATE, Verb.UPDATE, Verb.DELETE)
@@ -225,11 +227,3 @@ def _schema(name: str, schema: Schema, everything: Globs) -> Rule | None:
     because = f"the structure of `{name}` changes by migrations only"
     tools = re.compile(r"(?!migration_).*", re.DOTALL)
     return Rule(rule, Verdict.DENY, because, hint, define, everything, tools)
-
-
-def when_as_words(when: When) -> str:
-    """A rule's conditions in a line, for people."""
-    said = [f"{key} {' or '.join(str(v) for v in values)}" for key, values in when.given() if values]
-    if when.more_than:
-        said += [f"more than {amount:,} {unit}" for unit, amount in when.more_than.bounds()]
-    return ", ".join(said)
