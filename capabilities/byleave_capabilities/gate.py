@@ -7,7 +7,6 @@ from pydantic import Field
 from byleave.capability import (
     LOOKS,
     Arguments,
-    GateView,
     Hints,
     Kept,
     Refused,
@@ -53,14 +52,14 @@ class UndoArguments(Arguments):
     receipt: str | None = Field(
         default=None,
         max_length=40,
-        description="The receipt of the call to take back, as its answer named it (r-...); the last undoable call if left out",
+        description="The receipt of the call to take back, as its answer named it (r-...). Left out: the last one",
     )
 
 
 class UndoCall(Tool[UndoArguments, Kept, UndoHands]):
-    """Take back one call of this session: files to the byte, mode and time, database rows as they were. Name its receipt,
-    or leave it out for the last one. Where something has changed since, nothing is overwritten: the answer says what moved
-    on. An undo is a call like any other and can be undone."""
+    """Take back one call: files to the byte, mode and time, database rows as they were. Name its receipt, or leave it
+    out for this session's last one. Where something has changed since, nothing is overwritten: the answer says what.
+    An undo is a call like any other and can itself be undone by its receipt."""
 
     name = "gate_undo"
     title = "Undo a call"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from byleave.capability import Refused, Result, Word
 from byleave.effects import Effect
 from byleave.policy.judge import Decision, Verdict
-from byleave.store.entry import Receipt, StoreRefusal, No
+from byleave.store.entry import No, Receipt, StoreRefusal
 
 #: Enough of the chain's head to make a transcript a witness, short enough to be free.
 HEAD_SHOWN = 12
@@ -38,13 +38,17 @@ def call_of(receipt: str) -> str:
     return receipt.strip().removeprefix("r-")
 
 
-def result_answer(call: str, result: Result, effects: tuple[Effect, ...], recorded: Receipt, notices: tuple[str, ...]) -> Answer:
+def result_answer(
+    call: str, result: Result, effects: tuple[Effect, ...], recorded: Receipt, notices: tuple[str, ...]
+) -> Answer:
     line = _line(call, recorded)
     data = None if result.data is None else {**result.data, "receipt": line}
     return Answer(_text(result.text, notices, line), False, receipt_id(call), _log(recorded), effects, data)
 
 
-def refusal_answer(call: str, refused: Refused, effects: tuple[Effect, ...], recorded: Receipt | None, notices: tuple[str, ...]) -> Answer:
+def refusal_answer(
+    call: str, refused: Refused, effects: tuple[Effect, ...], recorded: Receipt | None, notices: tuple[str, ...]
+) -> Answer:
     line = "" if recorded is None else _line(call, recorded)
     log = None if recorded is None else _log(recorded)
     return Answer(_text(str(refused), notices, line), True, receipt_id(call) if recorded else None, log, effects)
@@ -65,8 +69,17 @@ def store_refused(refusal: StoreRefusal) -> Refused:
     """The store's no in the contract's words."""
     match refusal.no:
         case No.RATE:
-            wait = f"wait {refusal.retry_after:.0f} seconds" if refusal.retry_after and refusal.retry_after >= 1 else "wait a second"
-            return Refused(Word.RATE_LIMITED, refusal.reason, f"nothing was done. {wait}, then call again; do more in one call", rule="limits.rate")
+            wait = (
+                f"wait {refusal.retry_after:.0f} seconds"
+                if refusal.retry_after and refusal.retry_after >= 1
+                else "wait a second"
+            )
+            return Refused(
+                Word.RATE_LIMITED,
+                refusal.reason,
+                f"nothing was done. {wait}, then call again; do more in one call",
+                rule="limits.rate",
+            )
         case No.BUDGET:
             return Refused(
                 Word.BUDGET_EXHAUSTED,

@@ -39,7 +39,7 @@ class Word(StrEnum):
     FAILED = "failed"
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 (it is the answer no, not an error)
     """A no, in the contract's words. Raised by tools, views and hands; the gate records it and answers with it.
 
     `reason` is one line, lower case, without a full stop, the user's words in backticks; `hint` says what to do
@@ -58,7 +58,7 @@ class Refused(Exception):
         return f"{self.word}: {rule}{self.reason}" + (f"\nhint: {self.hint}" if self.hint else "")
 
 
-class WouldBlock(Exception):
+class WouldBlock(Exception):  # noqa: N818 (a sign to the gate, not an error)
     """A warm view would have to wait for the disk: the gate does the whole thing again in a worker thread."""
 
 
@@ -160,7 +160,7 @@ class Located:
     size: int = 0
     mode: int = 0
     identity: tuple[int, int, int, int] | None = None
-    traits: frozenset[str] = field(default_factory=lambda: frozenset[str]())
+    traits: frozenset[str] = field(default_factory=frozenset[str])
     handle: object = None
 
     @property
@@ -213,7 +213,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found. `more` is True where the limit, the time or an unreadable file cut it short (`note` says which)."""
+    """What a search found. `more`: the limit, the time or an unreadable file cut it short (`note` says which)."""
 
     matches: tuple[Match, ...]
     more: bool
@@ -262,7 +262,7 @@ class FileHands(Protocol):
     """Hands that change the workspace, inside a stage: nothing is seen by others until the gate commits."""
 
     async def write(self, at: Located, content: bytes) -> None:
-        """Create or replace a file; parents are made. Mode, owner and extended attributes of what was there are kept."""
+        """Create or replace a file; parents are made. Mode, owner and extended attributes are kept as they were."""
         ...
 
     async def move(self, source: Located, target: Located) -> None:
@@ -279,7 +279,7 @@ class FileHands(Protocol):
 
 @dataclass(slots=True)
 class Sample:
-    """A few changed rows, before and after, a line each: put there by the hands that ran the statement, empty until then.
+    """A few changed rows, before and after, a line each: put there by the hands that ran the statement, before empty.
     Only for showing to a person; nothing is judged by it."""
 
     lines: tuple[str, ...] = ()
@@ -316,7 +316,7 @@ Parameters = Sequence[object] | Mapping[str, object] | None
 
 
 class SqlView(Protocol):
-    """Classifying a statement. Raises `Refused(DENIED)` with the rule and a rewrite that would pass, `Refused(NOT_FOUND)`
+    """Classifying a statement. Raises `Refused(DENIED)` with the rule and what would pass, `Refused(NOT_FOUND)`
     for a database that the policy does not name, `Refused(INVALID_ARGUMENTS)` for what does not parse."""
 
     async def query(self, database: str, sql: str, parameters: Parameters) -> Statement: ...
@@ -360,7 +360,7 @@ class GateView(Protocol):
         ...
 
     async def kept(self, receipt: str | None) -> Kept:
-        """The snapshot of `receipt`, or of this session's last undoable call. `Refused(NOT_FOUND)` where there is none."""
+        """The snapshot of `receipt`, or of this session's last undoable call. `Refused(NOT_FOUND)`: there is none."""
         ...
 
 

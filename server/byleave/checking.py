@@ -1,4 +1,4 @@
-"""The parts of a gate that decide, without those that act or record: what `byleave check` asks, and every gate stands on."""
+"""The parts of a gate that decide, without those that act or record: `byleave check`, and what every gate stands on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -88,7 +88,7 @@ def open_checker(
     state_dir: Path | None = None,
     keeper: Keeper | None = None,
     environ: Mapping[str, str] = os.environ,
-) -> Iterator[Checker]:
+) -> Generator[Checker]:
     """A checker over `workspace`, under the policy that a gate would have there. Raises `CannotOpen` in words.
 
     With a `keeper` for before-images its workbench can make stages that commit; a gate gives one, a check does not.

@@ -64,9 +64,15 @@ def validate(tool: AnyTool, raw: Mapping[str, object]) -> Arguments:
         return tool.arguments.model_validate(dict(raw))
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False, include_context=False)
-        said = "; ".join(f"`{'.'.join(str(part) for part in e['loc']) or 'arguments'}`: {e['msg'].lower()}" for e in wrong[:5])
+        said = "; ".join(
+            f"`{'.'.join(str(part) for part in e['loc']) or 'arguments'}`: {e['msg'].lower()}" for e in wrong[:5]
+        )
         fields = ", ".join(f"`{name}`" for name in tool.arguments.model_fields)
-        hint = f"nothing was done. `{tool.name}` takes {fields}" if fields else f"nothing was done. `{tool.name}` takes no arguments"
+        hint = (
+            f"nothing was done. `{tool.name}` takes {fields}"
+            if fields
+            else f"nothing was done. `{tool.name}` takes no arguments"
+        )
         raise Refused(Word.INVALID_ARGUMENTS, printable(said), hint) from None
 
 
@@ -86,7 +92,7 @@ async def consider(tool: AnyTool, args: Arguments, view: View, book: Rulebook) -
 
 
 def judge_plan(book: Rulebook, plan: Plan, tool: str) -> Decision:
-    """Judge the declared effects. An effect may wait only where a stage confines it: without one it is unbounded now."""
+    """Judge the declared effects. One may wait only where a stage confines it: without a stage it is unbounded now."""
     effects = plan.effects if plan.staged else tuple(without_waiting(effect) for effect in plan.effects)
     return judge(book, effects, tool=tool)
 

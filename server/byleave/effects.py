@@ -160,7 +160,7 @@ class Effect:
     waits: bool = False
     before: str | None = None
     content: str | None = None
-    traits: frozenset[str] = field(default_factory=lambda: frozenset[str]())
+    traits: frozenset[str] = field(default_factory=frozenset[str])
 
     def __str__(self) -> str:
         return f"{self.verb} {self.target} ({self.extent}, undo {self.undo})"

@@ -32,11 +32,11 @@ import anyio.to_thread
 from byleave.answers import Answer, denied, refusal_answer, result_answer
 from byleave.approvals.requests import Approvals, Question, nobody_to_ask
 from byleave.audit import record
-from byleave.capability import Refused, Result, Tool, Word
+from byleave.capability import Arguments, Refused, Result, Tool, View, Word
 from byleave.consider import INTERNAL, Considered, consider, find, look, step, validate
 from byleave.effects import Effect, printable, within
 from byleave.hands.stage import Stage
-from byleave.ledger import Call, Caller, Ledger, Progress
+from byleave.ledger import Call, Caller, Ledger, Progress, shielded
 from byleave.own import sealed
 from byleave.parking import Parking, Staged
 from byleave.policy.judge import Decision, Verdict, judge
@@ -92,11 +92,10 @@ class Gate:
 
         A change that met someone else's is looked at afresh, once: nothing of it had counted.
         """
-        for last in (False, True):
-            call = self._ledger.begin(tool, arguments, caller, progress)
-            answer = await self._attempt(call)
-            if last or not call.met_conflict:
-                break
+        call = self._ledger.begin(tool, arguments, caller, progress)
+        answer = await self._attempt(call)
+        if call.met_conflict:
+            answer = await self._attempt(self._ledger.begin(tool, arguments, caller, progress))
         return answer
 
     async def _attempt(self, call: Call) -> Answer:
@@ -116,7 +115,7 @@ class Gate:
         self._ledger.admit()
         if (answer := self._parking.delivered(call, args)) is not None:
             return answer
-        seen, result = await look(tool.awaits, partial(self._see, tool, args, call))
+        seen, result = await look(tool.awaits, partial(self._see, tool, args))
         call.decision, call.effects = seen.decision, seen.plan.effects
         if seen.decision.verdict is Verdict.DENY:
             raise denied(seen.decision)
@@ -126,7 +125,7 @@ class Gate:
 
     # --- looking: one record -----------------------------------------------------------------------------------------
 
-    async def _see(self, tool: Tool[Any, Any, Any], args: Any, call: Call, warm: bool) -> tuple[Considered, Result | None]:
+    async def _see(self, tool: Tool[Any, Any, Any], args: Arguments, warm: bool) -> tuple[Considered, Result | None]:
         """Steps 3 to 5, and, for a look that is allowed, the look itself, without a hop in between."""
         seen = await consider(tool, args, self._view(warm), self.policy.book)
         if not seen.plan.only_looks or seen.decision.verdict > Verdict.DELAY:
@@ -141,7 +140,7 @@ class Gate:
         recorded = await self._ledger.look(call, seen, leave)
         return self._answer(call, result, seen.plan.effects, recorded)
 
-    # --- acting: intend, stage, judge again, intend the commit, commit, conclude ---------------------------------------
+    # --- acting: intend, stage, judge again, intend the commit, commit, conclude -------------------------------------
 
     async def _act(self, call: Call, seen: Considered) -> Answer:
         leave = None
@@ -153,14 +152,11 @@ class Gate:
         await self._ledger.intend(call, seen, leave)
         try:
             staged = await self._stage(call, seen)
-            if staged.decision.verdict is Verdict.DELAY:
-                await anyio.sleep(DELAY_S)
         except BaseException as error:
-            with anyio.CancelScope(shield=True):
-                await self._ledger.conclude(call, record.discarded(error), ())
+            call.met_conflict = isinstance(error, Refused) and error.word is Word.CONFLICT
+            await shielded(self._ledger.conclude(call, record.discarded(error), ()))
             raise
-        with anyio.CancelScope(shield=True):
-            return await self._count(call, seen, staged)
+        return await shielded(self._count(call, seen, staged))
 
     async def _stage(self, call: Call, seen: Considered) -> Staged:
         """Steps 7 and 8, until what was staged may count. On any failure it is discarded and has left no trace."""
@@ -182,13 +178,19 @@ class Gate:
         try:
             result = await self._run(seen, stage)
             effects = await anyio.to_thread.run_sync(stage.observe)
-            call.decision, call.effects = self._judge_again(seen, effects), effects
-            if call.decision.verdict is Verdict.DENY:
-                raise denied(call.decision, undone=True)
+            decision = call.decision = self._judge_again(seen, effects)
+            call.effects = effects
+            match decision.verdict:
+                case Verdict.DENY:
+                    raise denied(decision, undone=True)  # noqa: TRY301 (discarded like any other failure)
+                case Verdict.DELAY:
+                    await anyio.sleep(DELAY_S)
+                case Verdict.ALLOW | Verdict.ASK:
+                    pass
         except BaseException:
             await self._discard(stage)
             raise
-        return Staged(stage, result, effects, call.decision, None)
+        return Staged(stage, result, effects, decision, None)
 
     async def _leave(self, call: Call, seen: Considered, staged: Staged) -> Staged | None:
         """A person's leave for exactly what was staged. None where it has to be staged again to be covered."""
@@ -209,8 +211,7 @@ class Gate:
         return replace(staged, leave=leave)
 
     async def _discard(self, stage: Stage) -> None:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(stage.discard)
+        await shielded(anyio.to_thread.run_sync(stage.discard))
 
     def _judge_again(self, seen: Considered, effects: tuple[Effect, ...]) -> Decision:
         """The same judge over what really happened. What step 5 asked for is still asked for."""
@@ -247,6 +248,7 @@ class Gate:
             raise Refused(
                 Word.FAILED, "the change stopped part way", f"it was looked at again: {state}. read before you go on"
             ) from error
+        call.counts = True
         recorded = await self._ledger.conclude_done(call, staged.effects, manifest)
         return self._answer(call, staged.result, staged.effects, recorded)
 
@@ -262,7 +264,7 @@ class Gate:
         staged.stage.commit()
         return manifest
 
-    # --- pieces --------------------------------------------------------------------------------------------------------
+    # --- pieces ------------------------------------------------------------------------------------------------------
 
     async def _perform(self, seen: Considered, stage: Stage) -> Result:
         """INVARIANT: the only place where a tool acts."""
@@ -276,7 +278,7 @@ class Gate:
     def _stage_for(self, seen: Considered, *, warm: bool = False) -> Stage:
         return self._workbench.stage(seen.tool, seen.plan, self._ledger.view, warm=warm)
 
-    def _view(self, warm: bool) -> Any:
+    def _view(self, warm: bool) -> View:
         return self._workbench.view(self._ledger.view, warm=warm)
 
     def _question(self, call: Call, seen: Considered, effects: tuple[Effect, ...], decision: Decision) -> Question:
@@ -287,17 +289,17 @@ class Gate:
         return await self._approvals.leave(self._question(call, seen, effects, decision), call.tell)
 
     async def _refuse(self, call: Call, no: Refused) -> Answer:
-        with anyio.CancelScope(shield=True):
-            try:
-                recorded = await self._ledger.refuse(call, no)
-            except StoreDown as down:
-                return self._unrecorded(call, down)
+        try:
+            recorded = await shielded(self._ledger.refuse(call, no))
+        except StoreDown as down:
+            return self._unrecorded(call, down)
         return refusal_answer(call.id, no, call.effects, recorded, self.policy.notices)
 
     def _unrecorded(self, call: Call, down: StoreDown) -> Answer:
         """Nothing can be recorded, so nothing is shown and nothing more is done."""
         log.error("call %s: %s", call.id, down)
-        hint = "what had not counted yet was discarded. a person has to look at the log: `byleave doctor`"
+        said = "this change counts, but its outcome is not recorded" if call.counts else "nothing was done"
+        hint = f"{said}. do not try again; a person has to look at the log: `byleave doctor`"
         no = Refused(Word.FAILED, "the audit log cannot be written, so nothing may happen", hint)
         return refusal_answer(call.id, no, call.effects, None, ())
 

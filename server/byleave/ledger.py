@@ -9,6 +9,7 @@ import base64
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import anyio
 
@@ -22,11 +23,12 @@ from byleave.effects import LOOKING, Effect
 from byleave.hands.stage import Settled
 from byleave.policy.judge import Decision
 from byleave.rails import charge
-from byleave.store.entry import Entry, Kind, Receipt, Store
 from byleave.snapshots.keep import Snapshots
 from byleave.snapshots.undoing import RESTORES
+from byleave.store.entry import Entry, Kind, Receipt, Store
 from byleave.workbench import Workbench
 
+T = TypeVar("T")
 Progress = Callable[[str], Awaitable[None]]
 
 
@@ -50,13 +52,20 @@ class Call:
     progress: Progress | None = None
     effects: tuple[Effect, ...] = ()
     decision: Decision | None = None
-    intended: bool = False
     met_conflict: bool = False
-    held: dict[str, int] = field(default_factory=lambda: dict[str, int]())
+    counts: bool = False
+    held: dict[str, int] = field(default_factory=dict[str, int])
 
     async def tell(self, line: str) -> None:
         if self.progress is not None:
             await self.progress(line)
+
+
+async def shielded(work: Awaitable[T]) -> T:
+    """Await it out of reach of cancellation."""
+    with anyio.CancelScope(shield=True):
+        return await work
+    raise AssertionError("a shield lets no exception disappear")
 
 
 class Ledger:
@@ -88,7 +97,7 @@ class Ledger:
         return Call(new_call_id(), tool, arguments, caller, progress)
 
     def admit(self) -> None:
-        """Step 2. What the store said last is remembered, so that a hammering agent costs no work. The store decides."""
+        """Step 2. What the store said last is remembered, so that hammering costs no work. The store decides."""
         if (wait := self._closed_until - self._monotonic()) > 0:
             hint = f"nothing was done. wait {max(1, round(wait))} seconds, then call again; do more in one call"
             raise Refused(Word.RATE_LIMITED, "too many calls", hint, rule="limits.rate")
@@ -114,19 +123,15 @@ class Ledger:
         body = record.intent(self._about(call), seen.decision, seen.plan.effects, staged=seen.plan.staged)
         declared = tuple(e for e in seen.plan.effects if not e.waits and e.verb not in LOOKING)
         call.held = charge.used(self.session, declared)
-        with anyio.CancelScope(shield=True):
-            receipt = await self._write(
-                Entry(
-                    Kind.INTENT,
-                    call.id,
-                    body,
-                    claims=charge.claims(self._limits, call.caller.principal),
-                    holds=charge.holds(self._limits, self.session, call.held),
-                    spend=leave,
-                )
-            )
-            call.intended = True
-        return receipt
+        entry = Entry(
+            Kind.INTENT,
+            call.id,
+            body,
+            claims=charge.claims(self._limits, call.caller.principal),
+            holds=charge.holds(self._limits, self.session, call.held),
+            spend=leave,
+        )
+        return await shielded(self._write(entry))
 
     async def intend_commit(
         self, call: Call, effects: tuple[Effect, ...], decision: Decision, leave: str | None
@@ -142,7 +147,6 @@ class Ledger:
     async def conclude(self, call: Call, outcome: Mapping[str, object], effects: tuple[Effect, ...]) -> Receipt:
         """Step 11. The outcome, and what was really used: a failed call still costs its call."""
         settle = charge.used(self.session, effects)
-        call.intended = False
         return await self._write(Entry(Kind.OUTCOME, call.id, {**outcome, "tool": call.tool}, settle=settle))
 
     async def conclude_done(
@@ -159,7 +163,6 @@ class Ledger:
             kept=manifest is not None and restores is None,
             restores=None if restores is None else str(restores),
         )
-        call.intended = False
         return await self._write(entry)
 
     async def refuse(self, call: Call, no: Refused) -> Receipt:
@@ -168,11 +171,10 @@ class Ledger:
         return await self._store.append(Entry(Kind.REFUSAL, call.id, body))
 
     async def settle(self, call: Call, snapshots: Snapshots, workbench: Workbench) -> str:
-        """A commit that failed in a way its stage did not foresee: look at the world through the manifest, and record it."""
+        """A commit that failed in a way its stage did not foresee: look through the manifest, and record what is."""
         manifest = snapshots.manifest(call.id)
         state = Settled.DISCARDED if manifest is None else workbench.reversers().settle(manifest)
         await settle_record(self._store, call.id, call.tool, state)
-        call.intended = False
         return state.value
 
     def question(
@@ -228,6 +230,3 @@ async def settle_record(store: Store, call: str, tool: str, state: Settled) -> R
 def new_call_id() -> str:
     """50 random bits in lower-case base32: short enough to say, long enough to be the only one."""
     return base64.b32encode(secrets.token_bytes(7)).decode().lower()[:10]
-
-
-

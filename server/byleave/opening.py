@@ -61,7 +61,9 @@ async def open_gate(
                 await _begin(store, snapshots, checker, str(root), session)
                 try:
                     async with anyio.create_task_group() as group:
-                        yield _gate(store, snapshots, checker, str(root), session, headless, environ, group)
+                        asked = (headless, checker.policy.policy.approvals.headless, nobody_there(environ))
+                        alone = next(said for said in asked if said is not None)
+                        yield _gate(store, snapshots, checker, str(root), session, headless=alone, group=group)
                         group.cancel_scope.cancel()
                 finally:
                     with anyio.CancelScope(shield=True):
@@ -76,8 +78,8 @@ def _gate(
     checker: Checker,
     workspace: str,
     session: str,
-    headless: bool | None,
-    environ: Mapping[str, str],
+    *,
+    headless: bool,
     group: anyio.abc.TaskGroup,
 ) -> Gate:
     loaded, workbench = checker.policy, checker.workbench
@@ -94,8 +96,7 @@ def _gate(
         monotonic=time.monotonic,
     )
     asking = loaded.policy.approvals
-    alone = next(said for said in (headless, asking.headless, nobody_there(environ)) if said is not None)
-    approvals = Approvals(store, Manner(asking.wait, asking.expire, alone), clock=time.time)
+    approvals = Approvals(store, Manner(asking.wait, asking.expire, headless), clock=time.time)
     parking = Parking(approvals, ledger, group)
     gate = Gate(
         policy=loaded,

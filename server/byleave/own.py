@@ -21,7 +21,14 @@ class Own:
     """`GateView` and `StatusHands` over one session's store and snapshots."""
 
     def __init__(
-        self, store: Store, snapshots: Snapshots, workbench: Workbench, *, session: str, limits: Limits, policy: Callable[[], Sequence[str]]
+        self,
+        store: Store,
+        snapshots: Snapshots,
+        workbench: Workbench,
+        *,
+        session: str,
+        limits: Limits,
+        policy: Callable[[], Sequence[str]],
     ) -> None:
         self._store = store
         self._snapshots = snapshots
@@ -34,7 +41,9 @@ class Own:
         """Policy in words, what is left of each budget, requests that wait. A line each."""
         lines = [*self._policy(), *await self._budgets()]
         pending = await self._store.requests()
-        lines += [f"waits for a person: {r.id}: {r.body.get('tool')}" for r in pending] or ["no request waits for a person"]
+        lines += [f"waits for a person: {r.id}: {r.body.get('tool')}" for r in pending] or [
+            "no request waits for a person"
+        ]
         undoable = await self._store.last_undoable(self._session)
         lines.append("nothing to undo yet" if undoable is None else f"last undoable call: {receipt_id(undoable)}")
         return "\n".join(lines)

@@ -1,7 +1,8 @@
 """Changes that wait for a person: staged, shown, and kept exactly as they were shown.
 
-A file stage can be kept without a lock; only disk is spent. When leave comes, it commits as it is, whether or not the
-client still waits, and the next identical call is told so. When the answer is no, or the request expires, it is discarded.
+A file stage can be kept without a lock; only disk is spent. When leave comes, it commits as it is, whether or not
+the client still waits, and the next identical call is told so. When the answer is no, or the request expires, it is
+discarded.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a start does about calls that stopped in between: settle them from their journal, or say that they are unknown.
 
-An intent without an outcome means that a gate ended between the two. What was staged and not sealed never counted: it is
-discarded. What was sealed is settled by looking at the world through its manifest. What had no stage may have happened,
-and nobody can tell from here: it becomes `unknown`, and its budget stays spent.
+An intent without an outcome means that a gate ended between the two. What was staged and not sealed never counted:
+it is discarded. What was sealed is settled by looking at the world through its manifest. What had no stage may have
+happened, and nobody can tell from here: it becomes `unknown`, and its budget stays spent.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from byleave.store.entry import Opened, Store
 from byleave.workbench import Workbench
 
 
-async def settle_all(
-    store: Store, snapshots: Snapshots, workbench: Workbench, workspace: str
-) -> dict[str, Settled]:
+async def settle_all(store: Store, snapshots: Snapshots, workbench: Workbench, workspace: str) -> dict[str, Settled]:
     """Settle each call of this workspace whose session is not alive any more; by call, what became of it."""
     settled: dict[str, Settled] = {}
     for opened in await store.opened():

@@ -1,4 +1,4 @@
-"""Where hands come from: for one plan, the only means to act on it. The one place that knows which hands a tool may hold."""
+"""Where hands come from: for one plan, the only means to act. The one place that knows which hands a tool may hold."""
 
 from __future__ import annotations
 

@@ -119,8 +119,8 @@ class Approvals:
             return None  # what was shown is not what would happen now: ask anew
         return request if request.state in (RequestState.PENDING, RequestState.APPROVED, RequestState.REFUSED) else None
 
-    async def wait_for_answer(self, request: str, timeout: float) -> Request | None:
-        return await self._store.wait_for_answer(request, timeout)
+    async def wait_for_answer(self, request: str, seconds: float) -> Request | None:
+        return await self._store.wait_for_answer(request, seconds)
 
     async def _ask(self, question: Question) -> Request:
         now = self._clock()
@@ -145,9 +145,7 @@ class Approvals:
         )
         record = {"request": new.id, "digest": new.digest, "expires": int(new.expires), **body}
         await self._store.append(Entry(Kind.REQUEST, question.call, record, request=new))
-        return Request(
-            new.id, new.call, new.call_digest, new.digest, RequestState.PENDING, body, now, new.expires
-        )
+        return Request(new.id, new.call, new.call_digest, new.digest, RequestState.PENDING, body, now, new.expires)
 
     async def _wait(self, request: Request, wait: float, waiting: Callable[[str], Awaitable[None]]) -> Request:
         deadline = anyio.current_time() + wait
@@ -207,7 +205,7 @@ def still_pending(request: Request) -> Refused:
     return Refused(
         Word.APPROVAL_PENDING,
         f"request `{request.id}` waits for a person",
-        f"nothing was done yet. ask for `byleave approve {request.id}` in a terminal, then call again with the same arguments",
+        f"nothing was done yet. ask a person to run `byleave approve {request.id}`, then call again just so",
     )
 
 

@@ -33,7 +33,7 @@ def key(session: str, unit: str) -> str:
 
 
 def used(session: str, effects: Iterable[Effect], *, calls: int = 1) -> dict[str, int]:
-    """What these effects use of each budget. An estimate counts as it stands; what is unknown counts when it is measured."""
+    """What these effects use of each budget. An estimate counts as it stands, the unknown when it is measured."""
     total = {CALLS: calls, ROWS_DELETED: 0, FILES_DELETED: 0}
     for effect in effects:
         if effect.verb is not Verb.DELETE or effect.extent.precision is Precision.UNKNOWN:

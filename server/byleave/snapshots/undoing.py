@@ -18,7 +18,7 @@ RESTORES = "restores"
 
 
 class Undoing:
-    """The stage of one undo, and its `UndoHands`. It becomes the reversed stage of whatever kind of thing was changed."""
+    """The stage of one undo, and its `UndoHands`. It becomes the reversed stage of whatever was changed."""
 
     order = Order.TRANSACTION
 
