@@ -136,6 +136,18 @@ def read_approver_key(state_dir: Path) -> str:
     return key
 
 
+def owner_of(state_dir: Path) -> int | None:
+    """The process that owns the store in `state_dir`; None where none does, or where only Linux would tell."""
+    try:
+        lock = (state_dir / "log.lock").stat(follow_symlinks=False)
+        held = Path("/proc/locks").read_text(encoding="ascii")
+    except OSError:
+        return None
+    place = f"{os.major(lock.st_dev):02x}:{os.minor(lock.st_dev):02x}:{lock.st_ino}"
+    owners = (words[4] for words in map(str.split, held.splitlines()) if words[1] == "FLOCK" and words[5] == place)
+    return int(next(owners, "0")) or None
+
+
 class Lock:
     """An advisory lock on one file, held until `release` or the end of the process, however it ends."""
 

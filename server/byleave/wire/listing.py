@@ -74,12 +74,18 @@ def _flat(node: object, parts: Mapping[str, Schema]) -> object:
     for key, value in node.items():
         if key == "properties":
             # Names of arguments, not keywords: one may be called `title`.
-            out[key] = {name: _flat(field, parts) for name, field in cast("Schema", value).items()}
+            fields = cast("Mapping[str, Schema]", value).items()
+            out[key] = {name: _without_null(cast("Schema", _flat(field, parts))) for name, field in fields}
         elif key != "title" and not (key == "default" and value is None):
             out[key] = _flat(value, parts)
-    choices = cast("list[Schema] | None", out.get("anyOf"))
-    if choices is not None:
-        left = [choice for choice in choices if choice != {"type": "null"}]
-        del out["anyOf"]
-        out = {**left[0], **out} if len(left) == 1 else {**out, "anyOf": left}
     return out
+
+
+def _without_null(field: Schema) -> Schema:
+    """A field that is optional because it may be null: it may be left out, which is all that a client has to know."""
+    choices = cast("list[Schema]", field.get("anyOf", []))
+    left = [choice for choice in choices if choice != {"type": "null"}]
+    if len(left) == len(choices):
+        return field
+    rest = {key: value for key, value in field.items() if key != "anyOf"}
+    return {**left[0], **rest} if len(left) == 1 else {**rest, "anyOf": left}

@@ -7,7 +7,6 @@ Arguments go to the gate raw: it validates them itself, so that a refusal is rec
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -73,16 +72,14 @@ def server_for(gate: Gate, *, caller: Callable[[str], Caller]) -> Server[Any]:
 async def nothing_leaks(ctx: Context, call_next: CallNext) -> HandlerResult:
     """Turns an exception that nobody foresaw into a bare protocol error.
 
-    Without it the SDK answers a handshake client with `str(exception)`, which may hold a path, a row or a secret. The
-    same care holds for stderr, which clients keep in files: what went wrong and where, never the exception's own words.
+    Without it the SDK answers a handshake client with `str(exception)`, which may hold a path, a row or a secret.
     """
     try:
         return await call_next(ctx)
     except (MCPError, ValidationError):  # the SDK answers these without their details
         raise
-    except Exception as error:  # noqa: BLE001  the wire's last line: logged, answered, nothing else may follow
-        where = "".join(traceback.format_tb(error.__traceback__))
-        log.error("%s while answering %s\n%s", type(error).__qualname__, printable(ctx.method), where)  # noqa: TRY400  with the exception's words it would be a leak
+    except Exception:
+        log.exception("answering %s", printable(ctx.method))
         raise MCPError(types.INTERNAL_ERROR, "internal error") from None
 
 

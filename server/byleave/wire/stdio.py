@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import secrets
 import select
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Any, cast
 
 import anyio
@@ -31,6 +29,8 @@ from pydantic import ValidationError
 
 from byleave.gate import Gate
 from byleave.ledger import Caller
+from byleave.user import user
+from byleave.wire.descriptors import Wire
 from byleave.wire.server import server_for
 
 #: A line longer than this is refused unread: it would only fill the memory.
@@ -41,28 +41,6 @@ CHUNK = 4096
 
 #: Seconds in which a line that was begun is finished while the server ends: half a line is no protocol.
 LAST_LINE_S = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """The two descriptors that carry the protocol."""
-
-    reading: int
-    writing: int
-
-
-def take_wire() -> Wire:
-    """Move the protocol off the standard descriptors. To be called before anything else can print. Raises OSError.
-
-    1. dup 0 and 1 to private descriptors, close-on-exec: no child inherits the wire
-    2. dup2 /dev/null over 0, and 2 over 1: a stray print, ours or a library's, lands on stderr and not in the protocol
-    """
-    wire = Wire(os.dup(0), os.dup(1))
-    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    return wire
 
 
 async def serve(opening: AbstractAsyncContextManager[Gate], wire: Wire) -> None:
@@ -103,13 +81,8 @@ async def converse(server: Server[Any], wire: Wire, scope: anyio.CancelScope) ->
 
 def caller_of_process() -> Callable[[str], Caller]:
     """Who calls over standard input: the user that this process runs as. Nothing that the client says changes it."""
-    user = os.getuid()
-    try:
-        name = pwd.getpwuid(user).pw_name
-    except KeyError:
-        name = f"uid {user}"
-    session = secrets.token_hex(8)
-    return lambda client: Caller(principal=f"user:{name}", session=session, client=client)
+    principal, session = f"user:{user()}", secrets.token_hex(8)
+    return lambda client: Caller(principal=principal, session=session, client=client)
 
 
 async def _end_on_signal(signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope) -> None:

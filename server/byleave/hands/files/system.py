@@ -113,6 +113,15 @@ def exchange(source_folder: int, source: str, target_folder: int, target: str) -
         os.rename(aside, source, src_dir_fd=source_folder, dst_dir_fd=source_folder)
 
 
+def can_exchange(folder: int, name: str) -> bool:
+    """Whether the kernel swaps names in one step. `name` is one that nothing in `folder` has, so nothing happens."""
+    try:
+        _rename(folder, name, folder, name, linux=_EXCHANGE, darwin=_SWAP_DARWIN)
+    except OSError as error:
+        return error.errno not in _CANNOT
+    return True
+
+
 def rename_new(source_folder: int, source: str, target_folder: int, target: str) -> None:
     """Rename, never over something that is there (EEXIST)."""
     try:

@@ -1,0 +1,143 @@
+"""`byleave undo`: a person takes back a call. It goes the way of every call, through the gate, and is recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import click
+
+from byleave.answers import Answer, call_of, receipt_id
+from byleave.checking import CannotOpen
+from byleave.cli import options
+from byleave.cli.ending import Code, ended, in_words
+from byleave.effects import printable
+from byleave.ledger import Caller
+from byleave.opening import open_gate
+from byleave.snapshots.undoing import RESTORES
+from byleave.store.opening import default_state_dir
+from byleave.store.reading import Reader
+from byleave.user import user
+from byleave.wire.stderr import log_to_stderr
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A call that counts, as the log tells it."""
+
+    call: str
+    workspace: str
+    tool: str
+    effects: tuple[str, ...]
+
+
+@click.command()
+@click.argument("receipt", required=False)
+@click.option(
+    "--workspace",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The project's folder, if no receipt is named; the current one if not given.",
+)
+@options.policy
+@click.option("--yes", is_flag=True, help="Do not ask again. Needed where there is no terminal.")
+@options.state_dir
+@options.as_json
+def undo(
+    *,
+    receipt: str | None,
+    workspace: Path | None,
+    policy: str | None,
+    yes: bool,
+    state_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Take back one call, or the last one.
+
+    RECEIPT is what the call's answer ended with (r-...); `byleave log show` has them too. Files come back to the byte,
+    rows of a database as they were. Where something has changed since, nothing is overwritten: the answer says what
+    moved on. An undo is judged and recorded like any call, and can be undone. For rows, give the --policy that the gate
+    ran with: it names the database.
+
+    \b
+    Examples:
+      byleave undo
+      byleave undo r-k2v7w3n5qa --policy shop.toml
+    """
+    place = state_dir or default_state_dir(os.environ)
+    with in_words(), Reader(place) as reader:
+        done = _named(reader, call_of(receipt)) if receipt else _last(reader, str((workspace or Path()).resolve()))
+    if not as_json:
+        click.echo(f"{receipt_id(done.call)}: {done.tool} in {printable(done.workspace)}")
+        for effect in done.effects:
+            click.echo(f"  did {effect}")
+    if not yes and not (sys.stdin.isatty() and click.confirm("\ntake this back?", default=False)):
+        if sys.stdin.isatty():
+            sys.exit(Code.NO)
+        raise ended("there is no terminal to ask on", f"`byleave undo {receipt_id(done.call)} --yes`", Code.USAGE)
+    log_to_stderr()
+    try:
+        answer = anyio.run(partial(_undo, done, policy, place))
+    except CannotOpen as no:
+        raise ended(no.message, no.hint, int(no.code)) from no
+    click.echo(json.dumps({"undone": not answer.is_error, "text": answer.text}) if as_json else answer.text)
+    sys.exit(Code.NO if answer.is_error else Code.FINE)
+
+
+async def _undo(done: Done, policy: str | None, place: Path) -> Answer:
+    async def tell(line: str) -> None:
+        click.echo(line, err=True)
+
+    async with open_gate(workspace=Path(done.workspace), policy=policy, state_dir=place) as gate:
+        caller = Caller(principal=f"user:{user()}", session="", client="byleave undo")
+        return await gate.call("gate_undo", {"receipt": receipt_id(done.call)}, caller, tell)
+
+
+def _named(reader: Reader, call: str) -> Done:
+    for record in _records(reader):
+        if record["call"] == call and record["kind"] == "intent":
+            return _done(record)
+    raise ended(f"no call `{printable(receipt_id(call))}` that changed anything is in the log", "`byleave log show`")
+
+
+def _last(reader: Reader, workspace: str) -> Done:
+    """The newest call in `workspace` that kept a snapshot and was not taken back, whichever session made it."""
+    kept: dict[str, None] = {}
+    taken_back = set[str]()
+    for record in _records(reader):
+        body, call = record["body"], record["call"]
+        if record["kind"] == "outcome" and RESTORES in body:
+            taken_back.add(str(body[RESTORES]))
+        elif record["kind"] == "outcome" and body.get("snapshot") is True and call not in taken_back:
+            kept[call] = None
+        elif record["kind"] == "intent" and call in kept:
+            if body.get("workspace") == workspace:
+                return _done(record)
+            del kept[call]
+    raise ended(f"nothing in `{printable(workspace)}` can be taken back", "name a receipt: `byleave log show` has them")
+
+
+def _records(reader: Reader) -> Iterator[dict[str, Any]]:
+    """Records from the newest back. One that cannot be read is passed over here: `byleave log verify` speaks of it."""
+    for _, stored in reader.newest():
+        try:
+            record = json.loads(stored)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and isinstance(cast("dict[str, Any]", record).get("body"), dict):
+            yield cast("dict[str, Any]", record)
+
+
+def _done(record: Mapping[str, Any]) -> Done:
+    body = record["body"]
+    effects = tuple(
+        printable(f"{effect.get('verb')} {effect.get('target')}") for effect in body.get("effects", ())[:20]
+    )
+    return Done(record["call"], str(body.get("workspace")), printable(str(body.get("tool"))), effects)
