@@ -1,8 +1,8 @@
 """Parsing with sqlglot, whose reading is checked against ours and whose steps are counted.
 
 It parses some nested texts in exponential time (`date(date(date(...`: a factor of two for each level), and deep ones
-until Python's stack ends. What a parse may cost here is a function of the text's length, never of the clock. The pure build
-only: the compiled one (`sqlglotc`) ends the whole process on deeply nested input.
+until Python's stack ends. What a parse may cost here is a function of the text's length, never of the clock. The pure
+build only: the compiled one (`sqlglotc`) ends the whole process on deeply nested input.
 """
 
 from __future__ import annotations

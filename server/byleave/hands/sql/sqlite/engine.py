@@ -274,8 +274,8 @@ def _bindings(parameters: Parameters) -> tuple[object, ...] | Mapping[str, objec
     """Parameters as the engine takes them: plain values only."""
     values = list(parameters.values()) if isinstance(parameters, Mapping) else list(parameters or ())
     for value in values:
-        plain = value is None or isinstance(value, (bool, int, float, str))
-        too_long = isinstance(value, str) and len(value) > MOST_BYTES
+        plain = value is None or isinstance(value, (bool, int, float, str, bytes))
+        too_long = isinstance(value, (str, bytes)) and len(value) > MOST_BYTES
         if not plain or too_long or (isinstance(value, int) and not -(2**63) <= value < 2**63):
             hint = "texts up to 256 kB, whole numbers of 64 bits, decimals, true, false, null"
             raise Refused(Word.INVALID_ARGUMENTS, "`params` holds a value that a database does not take", hint)

@@ -100,6 +100,14 @@ class Row:
         return None if same(self.before or (), self.after or ()) else Verb.UPDATE
 
 
+def _exact(image: Image | None, table: Table) -> Image | None:
+    """The hook tells `1` for a decimal column's default of rows that are older than the column; reading says `1.0`."""
+    reals = table.reals
+    if image is None or not reals:
+        return image
+    return tuple(float(v) if at in reals and isinstance(v, int) else v for at, v in enumerate(image))
+
+
 class Change(Protocol):
     """What the hook is called with: `apsw.PreUpdate`, as far as it is needed here."""
 
@@ -171,7 +179,7 @@ class Recorder:
         if self.full and table.numbered:
             return None, None
         try:
-            old, new = change.old, change.new
+            old, new = _exact(change.old, table), _exact(change.new, table)
         except UnicodeDecodeError:
             self.unsafe = f"a text in `{printable(table.name)}` is not UTF-8"
             return None, None

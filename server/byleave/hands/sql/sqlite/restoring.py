@@ -112,7 +112,15 @@ def _found(connection: Connection, table: Table, key: Key) -> Image | None:
     where, keys = _where(table, key)
     columns = ", ".join(quoted(name) for name in table.stored)
     found = connection.own(f"select {columns} from main.{quoted(table.name)} where {where}", keys)  # noqa: S608 (quoted)
-    return found[0] if found else None
+    # A key may be found by a collation under which it is another: `a` and `A`.
+    if not found or (not table.numbered and not same(tuple(found[0][at] for at in _places(table)), key)):
+        return None
+    return found[0]
+
+
+def _places(table: Table) -> tuple[int, ...]:
+    """Where the key's columns stand among the stored ones."""
+    return tuple(table.stored.index(table.columns[at].name) for at in table.key)
 
 
 def _is(connection: Connection, table: Table, key: Key | None, image: Image | None, other: Key | None) -> bool:

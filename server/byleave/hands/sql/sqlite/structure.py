@@ -36,6 +36,7 @@ class Table:
     rowid: str | None
     numbered: bool  # rows have a number, whether or not a name for it is free
     made: str  # a digest of the statement that made it
+    reals: frozenset[int]  # columns whose whole numbers are decimals all the same (datatype3.html, 3.1)
 
     @property
     def stored(self) -> tuple[str, ...]:
@@ -72,6 +73,11 @@ class Structure:
         return max(owners, key=len, default=None)
 
 
+def _is_real(declared: str) -> bool:
+    earlier = any(part in declared for part in ("INT", "CHAR", "CLOB", "TEXT", "BLOB"))
+    return not earlier and any(part in declared for part in ("REAL", "FLOA", "DOUB"))
+
+
 def quoted(name: str) -> str:
     """A name as SQL."""
     return '"' + name.replace('"', '""') + '"'
@@ -95,8 +101,15 @@ def read_structure(connection: Connection, version: str) -> Structure:
                 (name,),
             )
         )
+        reals = frozenset(at for at, column in enumerate(columns) if _is_real(column.type.upper()))
         tables[folded] = Table(
-            name, sort, columns, _rowid(columns, bool(without_rowid), sort), not without_rowid, made.get(folded, "")
+            name=name,
+            sort=sort,
+            columns=columns,
+            rowid=_rowid(columns, bool(without_rowid), sort),
+            numbered=not without_rowid,
+            made=made.get(folded, ""),
+            reals=reals,
         )
     encoding = str(connection.own("pragma encoding")[0][0])
     modules = frozenset(fold(str(name)) for (name,) in connection.own("pragma module_list"))
