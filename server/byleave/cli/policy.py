@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from byleave.cli import options
-from byleave.cli.ending import Code, Ended
+from byleave.cli.ending import Code, ended
 from byleave.effects import printable
 from byleave.policy import explain as explaining
 from byleave.policy import load as loading
@@ -38,7 +38,7 @@ def _in_words() -> Generator[None]:
     try:
         yield
     except PolicyError as error:
-        raise Ended(str(error), error.hint, Code.POLICY) from error
+        raise ended(str(error), error.hint, Code.POLICY) from error
 
 
 def _load(policy: str | None, workspace: Path, state_dir: Path | None) -> Loaded:
@@ -60,7 +60,7 @@ def init(workspace: Path, extends: str, to_stdout: bool) -> None:
     `byleave trust`.
     """
     if not workspace.is_dir():
-        raise Ended(f"`{printable(str(workspace))}` is no folder", code=Code.WORKSPACE)
+        raise ended(f"`{printable(str(workspace))}` is no folder", code=Code.WORKSPACE)
     workspace = workspace.resolve()
     text = draft(workspace, extends)
     if to_stdout:
@@ -71,11 +71,11 @@ def init(workspace: Path, extends: str, to_stdout: bool) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise Ended(
+        raise ended(
             f"`{printable(str(path))}` is there already", "print a fresh one with `byleave init --stdout`"
         ) from None
     except OSError as error:
-        raise Ended(f"`{printable(str(path))}` cannot be written: {(error.strerror or 'error').lower()}") from error
+        raise ended(f"`{printable(str(path))}` cannot be written: {(error.strerror or 'error').lower()}") from error
     click.echo(f"wrote {printable(str(path))}")
     click.echo("next: read it, uncomment what fits, then run `byleave trust`")
 
@@ -104,17 +104,17 @@ def trust(file: Path, digest: str | None, state_dir: Path | None, as_json: bool)
     try:
         text = read_policy_file(path, loading.SIZE_LIMIT)
     except UnreadableError as error:
-        raise Ended(f"`{printable(str(path))}` {error}") from error
+        raise ended(f"`{printable(str(path))}` {error}") from error
     with _in_words():
         loaded = loading.checked(loading.Source(str(path), text), path.parent)
     if digest is not None and (len(digest) < 12 or not loaded.digest.startswith(digest.lower())):
-        raise Ended(f"the digest is {loaded.digest}, not the one given", "read the file again: it is not what you read")
+        raise ended(f"the digest is {loaded.digest}, not the one given", "read the file again: it is not what you read")
     try:
         place = claim_state_dir(state_dir or default_state_dir(os.environ), None)
         before = recall(place, path)
         trusted = record_trust(place, path, text)
     except (StoreDown, TrustError) as error:
-        raise Ended(str(error), code=Code.STORE) from error
+        raise ended(str(error), code=Code.STORE) from error
     if as_json:
         click.echo(
             json.dumps(
@@ -158,7 +158,7 @@ def explain_(policy: str | None, workspace: Path, state_dir: Path | None, as_jso
         return
     console = Console(highlight=False)
     for notice in loaded.notices:
-        console.print(Text(f"notice: {notice}", style="yellow"))
+        console.print(Text(f"notice: {notice}", style="yellow"), soft_wrap=True)
     console.print(Text(f"policy: {printable(loaded.origin)}, digest {loaded.digest[:12]}"))
     console.print(Text(f"workspace: {printable(loaded.book.ground.workspace)}\n"))
     console.print(_table(explaining.explain(loaded)))
