@@ -74,7 +74,8 @@ class Ground:
         """One commit to this workspace at a time, across processes (flock(2): gone with the process that held it)."""
         name = hashlib.sha256(os.fsencode(self.resolver.real)).hexdigest()[:32]
         folder = self.private / "locks"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for made in (self.private, folder):  # each by itself: `parents=True` would give the upper one the umask's mode
+            made.mkdir(mode=0o700, exist_ok=True)
         fd = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             until = time.monotonic() + _LOCK_SECONDS
