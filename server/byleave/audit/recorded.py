@@ -58,6 +58,8 @@ class Body(_Part):
     by: str = ""
     session: str = ""
     workspace: str = ""
+    snapshot: bool = False
+    restores: str = ""
 
 
 class Recorded(_Part):

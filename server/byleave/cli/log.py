@@ -19,13 +19,10 @@ from rich.text import Text
 
 from byleave.audit.recorded import Recorded
 from byleave.audit.verify import Expected, Findings, Row, verify
+from byleave.cli.ending import Code, in_words
 from byleave.effects import printable
-from byleave.store.entry import StoreDown
 from byleave.store.opening import default_state_dir
 from byleave.store.reading import Reader
-
-#: Exit codes of every command here.
-DAMAGED, UNREADABLE = 1, 2
 
 #: Consecutive records before `--since` after which no younger one is looked for (a clock may have been set back).
 _OLDER = 1_000
@@ -150,7 +147,7 @@ def follow(tool: str | None, verdict: str | None, last: int, as_json: bool, stat
 def verify_(expect: tuple[Expected, ...], as_json: bool, state_dir: Path | None) -> None:
     """Check every record, and say what could not be established.
 
-    Exit code: 0 the log is what was written, 1 it is damaged, 2 it cannot be read.
+    Exit code: 0 the log is what was written, 1 it is damaged, 5 it cannot be read.
     """
     with _reading(state_dir) as reader:
         rows = (Row(seq, _bytes(body), _bytes(leaf), _bytes(head)) for seq, body, leaf, head in reader.rows())
@@ -159,7 +156,7 @@ def verify_(expect: tuple[Expected, ...], as_json: bool, state_dir: Path | None)
         click.echo(json.dumps(_plain(findings)))
     else:
         _tell(findings)
-    sys.exit(0 if findings.is_sound else DAMAGED)
+    sys.exit(Code.FINE if findings.is_sound else Code.NO)
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
@@ -167,12 +164,8 @@ def verify_(expect: tuple[Expected, ...], as_json: bool, state_dir: Path | None)
 
 @contextmanager
 def _reading(state_dir: Path | None) -> Generator[Reader]:
-    try:
-        with Reader(state_dir or default_state_dir(os.environ)) as reader:
-            yield reader
-    except StoreDown as down:
-        click.echo(f"error: {down}" + (f"\nhint: {down.hint}" if down.hint else ""), err=True)
-        sys.exit(UNREADABLE)
+    with in_words(), Reader(state_dir or default_state_dir(os.environ)) as reader:
+        yield reader
 
 
 def _bytes(value: object) -> bytes:

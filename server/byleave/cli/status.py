@@ -7,10 +7,11 @@ import os
 import time
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
+from byleave.audit.recorded import Recorded
 from byleave.cli import options
 from byleave.cli.ending import Code, ended, in_words
 from byleave.effects import printable
@@ -65,7 +66,9 @@ def _told_by(reader: Reader, place: Path) -> dict[str, object]:
     last = reader.last()
     found = [(seq, body, head) for seq, body, _, head in reader.rows(max(0, last - 1))]
     return {
-        "log": {"records": found[-1][0], "head": found[-1][2].hex(), "at": _at(found[-1][1])} if found else None,
+        "log": {"records": found[-1][0], "head": found[-1][2].hex(), "at": Recorded.read(last, found[-1][1]).at / 1e6}
+        if found
+        else None,
         "pending": len(reader.requests(time.time())),
         "gates": _gates(reader, place),
     }
@@ -76,27 +79,15 @@ def _gates(reader: Reader, place: Path) -> list[dict[str, object]]:
     sessions = Sessions(place)
     alive = {lock.stem for lock in (place / "sessions").glob("*.lock") if sessions.is_alive(lock.stem)}
     gates: list[dict[str, object]] = []
-    for _, stored in islice(reader.newest(), LOOKED_BACK if alive else 0):
-        try:
-            record = cast("dict[str, Any]", json.loads(stored))
-            kind, session = record["kind"], str(record["body"].get("session"))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # damaged: `byleave log verify` speaks of it
-        if kind == "open" and session in alive:
-            alive.remove(session)
-            gates.append(
-                {"session": session, "workspace": record["body"].get("workspace"), "since": record["at"] / 1e6}
-            )
+    for seq, stored in islice(reader.newest(), LOOKED_BACK if alive else 0):
+        record = Recorded.read(seq, stored)
+        if record.kind == "open" and record.body.session in alive:
+            alive.remove(record.body.session)
+            since = record.at / 1e6
+            gates.append({"session": record.body.session, "workspace": record.body.workspace, "since": since})
         if not alive:
             break
     return gates
-
-
-def _at(stored: bytes) -> float | None:
-    try:
-        return float(json.loads(stored)["at"]) / 1e6
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def _tell(told: dict[str, Any]) -> None:
@@ -117,10 +108,11 @@ def _tell(told: dict[str, Any]) -> None:
         )
         click.echo(f"log         {log['records']:,} records{at}, head {log['head'][:12]}")
     click.echo(f"pending     {told['pending'] or 'nothing waits for a person'}")
-    for gate in told["gates"] or [None]:
-        since = "" if gate is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(gate["since"]))
-        click.echo(
-            "gates       none runs"
-            if gate is None
-            else f"gates       {printable(str(gate['workspace']))} since {since}"
-        )
+    for gate in told["gates"]:
+        click.echo(f"gate        {printable(gate['workspace'])} since {_when(gate['since'])}")
+    if not told["gates"]:
+        click.echo("gate        none runs")
+
+
+def _when(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
 
 import anyio
 import click
 
 from byleave.answers import Answer, call_of, receipt_id
+from byleave.audit.recorded import Recorded
 from byleave.checking import CannotOpen
 from byleave.cli import options
 from byleave.cli.ending import Code, ended, in_words
 from byleave.effects import printable
 from byleave.ledger import Caller
 from byleave.opening import open_gate
-from byleave.snapshots.undoing import RESTORES
 from byleave.store.opening import default_state_dir
 from byleave.store.reading import Reader
 from byleave.user import user
@@ -102,42 +101,29 @@ async def _undo(done: Done, policy: str | None, place: Path) -> Answer:
 
 def _named(reader: Reader, call: str) -> Done:
     for record in _records(reader):
-        if record["call"] == call and record["kind"] == "intent":
+        if record.call == call and record.kind == "intent":
             return _done(record)
     raise ended(f"no call `{printable(receipt_id(call))}` that changed anything is in the log", "`byleave log show`")
 
 
 def _last(reader: Reader, workspace: str) -> Done:
     """The newest call in `workspace` that kept a snapshot and was not taken back, whichever session made it."""
-    kept: dict[str, None] = {}
+    kept = set[str]()
     taken_back = set[str]()
     for record in _records(reader):
-        body, call = record["body"], record["call"]
-        if record["kind"] == "outcome" and RESTORES in body:
-            taken_back.add(str(body[RESTORES]))
-        elif record["kind"] == "outcome" and body.get("snapshot") is True and call not in taken_back:
-            kept[call] = None
-        elif record["kind"] == "intent" and call in kept:
-            if body.get("workspace") == workspace:
-                return _done(record)
-            del kept[call]
+        if record.kind == "outcome" and record.body.restores:
+            taken_back.add(record.body.restores)
+        elif record.kind == "outcome" and record.body.snapshot and record.call not in taken_back:
+            kept.add(record.call)
+        elif record.kind == "intent" and record.call in kept and record.body.workspace == workspace:
+            return _done(record)
     raise ended(f"nothing in `{printable(workspace)}` can be taken back", "name a receipt: `byleave log show` has them")
 
 
-def _records(reader: Reader) -> Iterator[dict[str, Any]]:
-    """Records from the newest back. One that cannot be read is passed over here: `byleave log verify` speaks of it."""
-    for _, stored in reader.newest():
-        try:
-            record = json.loads(stored)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and isinstance(cast("dict[str, Any]", record).get("body"), dict):
-            yield cast("dict[str, Any]", record)
+def _records(reader: Reader) -> Iterator[Recorded]:
+    return (Recorded.read(seq, stored) for seq, stored in reader.newest())
 
 
-def _done(record: Mapping[str, Any]) -> Done:
-    body = record["body"]
-    effects = tuple(
-        printable(f"{effect.get('verb')} {effect.get('target')}") for effect in body.get("effects", ())[:20]
-    )
-    return Done(record["call"], str(body.get("workspace")), printable(str(body.get("tool"))), effects)
+def _done(record: Recorded) -> Done:
+    body = record.body
+    return Done(record.call, body.workspace, printable(body.tool), tuple(printable(str(e)) for e in body.effects[:20]))

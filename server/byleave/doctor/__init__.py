@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from byleave.audit.recorded import Recorded
 from byleave.checking import CannotOpen, open_checker
 from byleave.doctor import clients, machine, places
 from byleave.doctor.finding import Finding, Gravity, Kind
@@ -73,12 +73,11 @@ def _log(place: Path) -> tuple[float | None, list[Finding]]:
         found.append(Finding(Kind.OWNER, Gravity.NOTE, what, "nothing; if a gate says that it does not answer, end it"))
     try:
         with Reader(place) as reader:
-            stored = next((body for _, body in reader.newest()), None)
+            newest = next((Recorded.read(seq, stored) for seq, stored in reader.newest()), None)
     except StoreDown as down:
         remedy = down.hint or "`byleave log verify` says more; keep a copy before anything else"
         return None, [*found, Finding(Kind.LOG_UNREADABLE, Gravity.SERIOUS, str(down), remedy)]
-    try:
-        return (None if stored is None else float(json.loads(stored)["at"]) / 1e6), found
-    except (ValueError, KeyError, TypeError):
+    if newest is not None and newest.kind == "damaged":
         what = "the newest record of the log is damaged"
         return None, [*found, Finding(Kind.LOG_UNREADABLE, Gravity.SERIOUS, what, "run `byleave log verify`")]
+    return (None if newest is None else newest.at / 1e6), found
