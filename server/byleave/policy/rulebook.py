@@ -174,6 +174,7 @@ def compile_rule(rule: RuleModel, workspace: str) -> Rule:
 
 
 def _of_sections(policy: Policy, workspace: str) -> Iterable[Rule]:
+    any_database = compile_globs(["sql:*"], workspace)
     beyond = Verdict.DENY if policy.approvals.headless else Verdict.ASK
     if policy.workspace.max_files is not None:
         most = policy.workspace.max_files
@@ -191,6 +192,7 @@ def _of_sections(policy: Policy, workspace: str) -> Iterable[Rule]:
         Verdict.DENY,
         "the policy names no such database",
         "use a database that `gate_status` lists; a person adds one to the policy",
+        target=any_database,
         traits=frozenset({"not-configured"}),
     )
     yield Rule(
@@ -199,6 +201,7 @@ def _of_sections(policy: Policy, workspace: str) -> Iterable[Rule]:
         "the policy does not list this table under the database's `write`",
         "read it with `sql_query`, or say which table should be writable; a person adds it to the policy",
         frozenset({*_CHANGING, Verb.GRANT}),
+        any_database,
         traits=frozenset({"not-granted"}),
     )
     for name, database in policy.databases.items():
