@@ -292,6 +292,8 @@ def unmake(ground: Ground, folders: tuple[str, ...]) -> None:
             above = ground.resolver.open_below(ground.resolver.root.fd, parts[:-1])
             ground.step("unmake")
             os.rmdir(parts[-1], dir_fd=above.fd)
+        except FileNotFoundError:  # taken away already, or never made: those above it may still be there
+            continue
         except OSError:
             return
 
