@@ -70,7 +70,7 @@ SQLITE = Dialect(
                      (?![A-Za-z0-9_.$\x80-\U0010ffff]) )
       | (?P<word>    [A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*(?![$']) )
       | (?P<parameter> \?[0-9]*(?![A-Za-z0-9_$\x80-\U0010ffff]) | [:@$][A-Za-z_][A-Za-z0-9_]*(?![:$(\x80-\U0010ffff]) )
-      | (?P<sign>    ->> | -> | \|\| | <= | >= | <> | != | == | [-+*/%&|~<>=(),.;] )
+      | (?P<sign>    ->> | -> | \|\| | <= | >= | <> | != | == | /(?!\*) | [-+*%&|~<>=(),.;] )
         """,
         re.VERBOSE | re.DOTALL,
     ),
@@ -78,6 +78,7 @@ SQLITE = Dialect(
 
 _FOLD = {ord(c): c.lower() for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _BARE_CR = re.compile(r"\r(?!\n)")
 
 
@@ -92,7 +93,7 @@ def lex(sql: str, dialect: Dialect = SQLITE) -> tuple[Token, ...]:
     Raises `Refused`: `INVALID_ARGUMENTS` for what cannot be a statement, `DENIED` for what could be read in two ways.
     """
     if len(sql) > MOST_BYTES or len(sql.encode("utf-8", "surrogatepass")) > MOST_BYTES:
-        raise _odd("a statement of more than 64 kB", "pass long values as `params`, or split the change")
+        raise _odd("more than 64 kB", "pass long values as `params`, or split the change")
     tokens: list[Token] = []
     at = depth = 0
     while at < len(sql):
@@ -103,8 +104,8 @@ def lex(sql: str, dialect: Dialect = SQLITE) -> tuple[Token, ...]:
         text = found.group()
         if kind != "string":
             _refuse_look_alikes(sql, at, text)
-        elif "\x00" in text:
-            raise _odd(f"a NUL character {place(sql, at)}", "pass the value as a parameter")
+        elif "\x00" in text or _SURROGATE.search(text):
+            raise _odd(f"a string that is no text {place(sql, at)}", "pass the value as a parameter, or as x'00'")
         if kind != "blank":
             token = Token(Mark(kind), text, at, found.end())
             tokens.append(token)

@@ -106,7 +106,8 @@ def _refuse_table(node: exp.Table) -> None:
     if node.catalog or fold(node.db or "main") != "main":
         raise denied("sql.reach", "a table outside the main database", "name the table alone")
     if isinstance(node.this, exp.Func):
-        name = fold(node.this.name)
+        function = node.this
+        name = fold(function.name if isinstance(function, exp.Anonymous) else type(function).__name__)
         if name not in TABLE_FUNCTIONS and name.removeprefix("pragma_") not in PRAGMAS:
             raise denied(
                 "sql.function",

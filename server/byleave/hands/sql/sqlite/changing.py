@@ -17,6 +17,8 @@ import apsw
 
 from byleave.capability import Refused, Statement, Word
 from byleave.effects import LOOKING, Effect, Plan, Verb, digest, printable
+from byleave.hands.sql.functions import TABLE_FUNCTIONS
+from byleave.hands.sql.guard import classify
 from byleave.hands.sql.lexer import fold
 from byleave.hands.sql.sqlite.connection import Act, Connection
 from byleave.hands.sql.sqlite.images import Recorder, Row, encode, sample
@@ -178,7 +180,7 @@ class Changing(Transaction):
                 "nothing was changed. look again with `describe`, then repeat the call",
             )
         self._traits = {e.target.name.partition("/")[2]: e.traits for e in statement.effects if e.verb not in LOOKING}
-        allows = declared(statement.effects, structure)
+        allows = declared(statement.effects, structure, classify(statement.sql).ctes)
 
         def act() -> None:
             with connection.running(statement.sql, statement.parameters, allows, SECONDS) as running:
@@ -194,9 +196,10 @@ class Changing(Transaction):
         return counts
 
 
-def declared(effects: tuple[Effect, ...], structure: Structure) -> Callable[[Act], bool]:
+def declared(effects: tuple[Effect, ...], structure: Structure, ctes: frozenset[str]) -> Callable[[Act], bool]:
     """What the authorizer lets through: declared verbs on declared tables, and what virtual tables do beneath."""
     leave = {(e.verb, e.target.name.partition("/")[2]) for e in effects}
+    own = ctes | TABLE_FUNCTIONS | {""}
     written = {table for verb, table in leave if verb not in LOOKING}
 
     def allows(act: Act) -> bool:
@@ -204,6 +207,6 @@ def declared(effects: tuple[Effect, ...], structure: Structure) -> Callable[[Act
             return owner in written or (act.verb == "read" and (Verb.READ, owner) in leave)
         if (_VERBS[act.verb], act.table) in leave:
             return True
-        return act.verb == "read" and act.table in written
+        return act.verb == "read" and (act.table in written or act.table in own)
 
     return allows
