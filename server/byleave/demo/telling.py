@@ -14,8 +14,9 @@ from pathlib import Path
 import anyio
 from rich import box
 from rich.console import Console
-from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from byleave.demo import gated, raw
 from byleave.demo.story import TASK, UNWANTED, Step, script
@@ -92,13 +93,19 @@ def run(*, keep: bool = False, as_json: bool = False) -> int:
     """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     with _scratch(keep) as root:
-        told = anyio.run(play, root)
+        try:
+            told = anyio.run(play, root)
+        except gated.DidNotServe as why:
+            Console(stderr=True, highlight=False).print(Text(f"the server did not serve: {why}"), soft_wrap=True)
+            return 1
         if as_json:
             console.print_json(json.dumps(told.as_json()))
         else:
             _tell(console, told, root)
+            last = f"{told.seconds:.1f} s, counted on disk and in the tables of both copies"
+            console.print(f"\n{last}." if keep else f"\n{last}; nothing is left behind.", style="dim")
         if keep:
-            Console(stderr=True, highlight=False).print(f"kept: {root}", soft_wrap=True)
+            Console(stderr=True, highlight=False).print(Text(f"kept: {root}"), soft_wrap=True)
     return 0 if told.held else 1
 
 
@@ -136,30 +143,33 @@ def _scratch(keep: bool) -> Generator[Path]:
 
 
 def _tell(console: Console, told: Told, root: Path) -> None:
-    def say(text: str, style: str = "") -> None:
-        console.print(escape(text), style=style or None)
+    def say(text: str, style: str = "", indent: int = 0) -> None:
+        shown = text.replace(str(root / "with"), "")
+        for line in shown.splitlines() or [""]:
+            console.print(Padding(Text(line, style), (0, 0, 0, indent)))
+
+    def tint(refused: bool) -> str:
+        return "red" if refused else "green"
 
     say(STORY)
     say(f"\nThe task: {TASK}", "bold")
-    for number, (step, said) in enumerate(zip(told.steps, told.gate.answers, strict=True)):
+    for number, step in enumerate(told.steps):
+        plain, said = told.without_answers[number], told.gate.answers[number]
         say(f"\n{step.says}", "italic")
-        shown = ", ".join(f"{name}={json.dumps(value)}" for name, value in step.arguments.items())
-        say(f"  {step.tool}({shown.replace(str(root / 'with'), '')})", "cyan")
-        lines = said.text.replace(str(root / "with"), "").splitlines()
+        arguments = ", ".join(f"{name}={json.dumps(value)}" for name, value in step.arguments.items())
+        say(f"{step.tool}({arguments})", "cyan", 2)
+        if step.slip:
+            say(f"without the gate: {'the key is shown' if SECRET in plain else plain}", "dim", 4)
+        lines = said.text.splitlines()
         listing = step.tool == "files_read" and not said.refused
-        for line in [f"({len(lines)} lines)", *lines[-1:]] if listing else lines:
-            say(f"  {line}", "red" if said.refused else "green")
+        say("\n".join(lines[-1:] if listing else lines), tint(said.refused), 4)
         if number == UNWANTED:
-            say("  (allowed, since it can be undone: see below)", "dim")
-    console.print()
+            say("(allowed, since it can be undone: see below)", "dim", 4)
     console.print(_losses(told))
-    say("\nThe invoices were not to go. gate_undo with the receipt of that call:", "italic")
-    for line in told.gate.undo.text.replace(str(root / "with"), "").splitlines():
-        say(f"  {line}", "red" if told.gate.undo.refused else "green")
-    say("\nbyleave log verify", "cyan")
-    for line in told.gate.verify.replace(str(root / "with"), "").splitlines():
-        say(f"  {line}", "green" if told.gate.verified else "red")
-    say(f"\n{told.seconds:.1f} s, counted on disk and in the tables of both copies; nothing is left behind.", "dim")
+    say("The invoices were not to go. gate_undo, with the receipt of that call:", "italic")
+    say(told.gate.undo.text, tint(told.gate.undo.refused), 4)
+    say("\nbyleave log verify, held against the head at the end of that last answer:", "italic")
+    say(told.gate.verify, tint(not told.gate.verified), 4)
 
 
 def _losses(told: Told) -> Table:
