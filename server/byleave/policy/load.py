@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import unquote
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -298,5 +299,5 @@ def sqlite_file(url: str, root: Path) -> str | None:
     """The canonical path of the file that a `sqlite:///` URL names; None for any other URL."""
     if not url.startswith("sqlite:///"):
         return None
-    path = url.removeprefix("sqlite:///").partition("?")[0]
-    return os.path.realpath(root / path)
+    path = unquote(url.removeprefix("sqlite:///").partition("?")[0].partition("#")[0])
+    return os.path.realpath(root / path) if "\0" not in path else None

@@ -43,10 +43,15 @@ def read_policy_file(path: Path, limit: int) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as cause:
         raise UnreadableError(f"cannot be read: {(cause.strerror or 'error').lower()}") from cause
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UnreadableError("is no regular file")
-        content = file.read(limit + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(limit + 1)
+    except OSError as cause:
+        raise UnreadableError(f"cannot be read: {(cause.strerror or 'error').lower()}") from cause
+    finally:
+        os.close(descriptor)
     if len(content) > limit:
         raise UnreadableError(f"is longer than {limit // 1024} KiB")
     try:
@@ -91,11 +96,16 @@ def recall(state_dir: Path, path: Path) -> Trusted | None:
         descriptor = os.open(record, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o022:
             return None
-        content = file.read()
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read()
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
     try:
         kept = json.loads(content)
         trusted = Trusted(os.fsdecode(bytes.fromhex(kept["path"])), kept["text"], kept["digest"])
