@@ -59,7 +59,7 @@ def inspect(shop: Shop, era: str, *words: str) -> dict[str, Any]:
     }
     said = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=shop.root, timeout=60)
     assert said.stdout, said.stderr
-    return json.loads(said.stdout)
+    return json.loads(said.stdout)["result"]
 
 
 def test_it_lists_every_tool(shop: Shop, era: str) -> None:
