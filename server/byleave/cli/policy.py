@@ -23,7 +23,7 @@ from byleave.policy.drafting import draft
 from byleave.policy.floor import REFUSALS
 from byleave.policy.load import Loaded, PolicyError, load
 from byleave.policy.schema import schema_text
-from byleave.policy.trust import POLICY_NAME, TrustError, UnreadableError, read_policy_file, recall
+from byleave.policy.trust import POLICY_NAME, TrustError, UnreadableError, forget, place_of, read_policy_file, recall
 from byleave.policy.trust import trust as record_trust
 from byleave.policy.values import PRESETS
 from byleave.store.entry import StoreDown
@@ -81,28 +81,33 @@ def init(workspace: Path, extends: str, to_stdout: bool) -> None:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path, exists=True), default=POLICY_NAME)
+@click.argument("file", type=click.Path(path_type=Path), default=POLICY_NAME)
 @click.option(
     "--digest", metavar="SHA256", help="Trust the file only if it has this digest (at least 12 characters of it)."
 )
+@click.option("--forget", "forget_it", is_flag=True, help="Take trust back: the file is followed no longer.")
 @options.state_dir
 @options.as_json
-def trust(file: Path, digest: str | None, state_dir: Path | None, as_json: bool) -> None:
+def trust(file: Path, digest: str | None, forget_it: bool, state_dir: Path | None, as_json: bool) -> None:
     """Let the policy FILE take effect, exactly as it now is.
 
     FILE is byleave.toml of the current folder, if not given. A policy in a workspace can be written by whoever works
     there, the agent included. So the gate follows only the text that a person has trusted: after each change it goes
-    on with the last trusted one and says so, until this command is run again. What has changed since is shown. A file
-    outside of the workspace is trusted by being named.
+    on with the last trusted one and says so, until this command is run again; also where the file is gone. What has
+    changed since is shown. A file outside of the workspace is trusted by being named.
 
     \b
     Examples:
       byleave trust
       byleave trust ~/shop/byleave.toml --digest 15ec12c73710
+      byleave trust --forget
     """
-    path = Path(os.path.realpath(file / POLICY_NAME if file.is_dir() else file))
+    path = place_of((file / POLICY_NAME if file.is_dir() else file).expanduser())
+    if forget_it:
+        _forget(path, state_dir, as_json=as_json)
+        return
     try:
-        text = read_policy_file(path, loading.SIZE_LIMIT)
+        text = read_policy_file(Path(os.path.realpath(path)), loading.SIZE_LIMIT)
     except UnreadableError as error:
         raise ended(f"`{printable(str(path))}` {error}") from error
     with _in_words():
@@ -110,7 +115,7 @@ def trust(file: Path, digest: str | None, state_dir: Path | None, as_json: bool)
     if digest is not None and (len(digest) < 12 or not loaded.digest.startswith(digest.lower())):
         raise ended(f"the digest is {loaded.digest}, not the one given", "read the file again: it is not what you read")
     try:
-        place = claim_state_dir(state_dir or default_state_dir(os.environ), None)
+        place = _place(state_dir)
         before = recall(place, path)
         trusted = record_trust(place, path, text)
     except (StoreDown, TrustError) as error:
@@ -129,6 +134,23 @@ def trust(file: Path, digest: str | None, state_dir: Path | None, as_json: bool)
         click.echo("\n".join(printable(line) for line in changes))
     click.echo(f"trusted {printable(trusted.path)}, digest {trusted.digest[:12]}")
     click.echo("a gate that runs already follows it after a restart")
+
+
+def _forget(path: Path, state_dir: Path | None, *, as_json: bool) -> None:
+    try:
+        forgotten = forget(_place(state_dir), path)
+    except (StoreDown, TrustError) as error:
+        raise ended(str(error), code=Code.STORE) from error
+    if as_json:
+        click.echo(json.dumps({"path": str(path), "forgotten": forgotten}))
+    else:
+        click.echo(
+            f"{printable(str(path))} is " + ("trusted no longer" if forgotten else "not trusted: nothing to forget")
+        )
+
+
+def _place(state_dir: Path | None) -> Path:
+    return claim_state_dir(state_dir or default_state_dir(os.environ), None)
 
 
 @click.group(name="policy")

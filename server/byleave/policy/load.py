@@ -13,7 +13,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
@@ -27,29 +26,11 @@ from byleave.policy.examples import PlanOf, Problem, prove_examples
 from byleave.policy.floor import Ground
 from byleave.policy.lines import Key, line_for, lines_of
 from byleave.policy.model import Policy
-from byleave.policy.names import lies_in
 from byleave.policy.rulebook import Rulebook, compile_rulebook
-from byleave.policy.trust import POLICY_NAME, UnreadableError, read_policy_file, recall
-from byleave.policy.values import PRESETS
+from byleave.policy.source import SIZE_LIMIT, PolicyError, Source, choose, preset
+from byleave.policy.trust import POLICY_NAME
 
-#: Longer texts are refused: a policy is read by people.
-SIZE_LIMIT = 256 * 1024
-
-
-class PolicyError(Exception):
-    """A policy that cannot be used. The message is `file:line: key: what is wrong`; `hint` says what to do."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A text that is a policy, and what to call it in errors."""
-
-    name: str
-    text: str
+__all__ = ["SIZE_LIMIT", "Loaded", "PolicyError", "Source", "checked", "load", "parse", "preset", "sqlite_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +72,10 @@ def load(
     Raises PolicyError.
     """
     root = Path(os.path.realpath(workspace))
-    chosen, path, notices = _choose(source, root, state_dir)
-    own = (root / POLICY_NAME, *([path] if path is not None else []))
-    ground = Ground(str(root), _real(state_dir), os.path.realpath(home or Path.home()), _texts(own))
+    chosen, files, notices = choose(source, root, state_dir)
+    ground = Ground(
+        str(root), _real(state_dir), os.path.realpath(home or Path.home()), _texts((root / POLICY_NAME, *files))
+    )
     return _built(chosen, ground, notices, prove)
 
 
@@ -108,45 +90,6 @@ def _built(source: Source, ground: Ground, notices: tuple[str, ...], plan_of: Pl
     _prove(book, policy, source, plan_of)
     digest = hashlib.sha256(source.text.encode()).hexdigest()
     return Loaded(policy, book, digest, source.name, notices, source.text)
-
-
-def _choose(source: str | None, root: Path, state_dir: Path | None) -> tuple[Source, Path | None, tuple[str, ...]]:
-    if source in PRESETS:
-        return preset(source), None, ()
-    path = Path(os.path.abspath(Path(source).expanduser())) if source is not None else root / POLICY_NAME
-    if source is None and not os.path.lexists(path):
-        return preset("develop"), None, ()
-    if source is not None and not os.path.lexists(path):
-        raise PolicyError(f"`{printable(source)}` is neither a preset nor a file", f"presets: {', '.join(PRESETS)}")
-    real = Path(os.path.realpath(path))
-    try:
-        text = read_policy_file(real, SIZE_LIMIT)
-    except UnreadableError as cause:
-        text, why = None, str(cause)
-    else:
-        why = "has changed since it was trusted"
-    outside = not lies_in(str(real), str(root)) and not lies_in(str(path), str(root))
-    if outside:
-        if text is None:
-            raise PolicyError(f"{path}: {why}")
-        return Source(str(path), text), real, ()
-    trusted = recall(state_dir, real) if state_dir is not None else None
-    if text is not None and trusted is not None and trusted.text == text:
-        return Source(str(path), text), real, ()
-    command = f"read it, then run `byleave trust {printable(str(path))}`"
-    if trusted is not None:
-        notice = f"`{printable(str(path))}` {why}: the text that was last trusted is in force. {command}"
-        return Source(f"{path} (as last trusted)", trusted.text), real, (notice,)
-    if source is not None:
-        raise PolicyError(f"{path}: nobody has trusted this policy, and it lies in the workspace", command)
-    notice = f"`{printable(str(path))}` is not trusted: the preset `develop` is in force. {command}"
-    return preset("develop"), real, (notice,)
-
-
-def preset(name: str) -> Source:
-    """The text of a shipped preset."""
-    text = (resources("byleave.policy") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
-    return Source(f"preset {name}", text)
 
 
 def parse(source: Source) -> Policy:

@@ -4,7 +4,7 @@ Whoever works in the workspace can write its `byleave.toml`, the agent included 
 So the file takes effect only as the text that a person has read and trusted. The state directory keeps that text, not
 only a digest, so that a later change leaves the trusted policy in force.
 
-One file per policy, `trust/<sha256 of the canonical path>.json`, 0600 in a 0700 folder; written beside and renamed, so
+One file per policy, `trust/<sha256 of its place>.json`, 0600 in a 0700 folder; written beside and renamed, so
 that a reader finds the old record or the new one. A record that others may write, or that is not ours, is no trust.
 """
 
@@ -37,6 +37,12 @@ class Trusted:
     digest: str
 
 
+def place_of(path: Path) -> Path:
+    """Where a policy lies: its folder with links resolved, and its own name as it is. Else who puts a link in its place
+    would turn it into another policy, of which nothing is known."""
+    return Path(os.path.realpath(path.parent)) / path.name
+
+
 def read_policy_file(path: Path, limit: int) -> str:
     """The text of a regular file of at most `limit` bytes. Never waits for a pipe. Raises UnreadableError."""
     try:
@@ -62,7 +68,7 @@ def read_policy_file(path: Path, limit: int) -> str:
 
 def trust(state_dir: Path, path: Path, text: str) -> Trusted:
     """Record that a person trusts exactly `text` as the policy at `path`, durably. Raises TrustError."""
-    trusted = Trusted(os.path.realpath(path), text, hashlib.sha256(text.encode()).hexdigest())
+    trusted = Trusted(str(place_of(path)), text, hashlib.sha256(text.encode()).hexdigest())
     folder = state_dir / "trust"
     record = _record(state_dir, path)
     content = json.dumps({"path": os.fsencode(trusted.path).hex(), "digest": trusted.digest, "text": text})
@@ -109,12 +115,24 @@ def recall(state_dir: Path, path: Path) -> Trusted | None:
     try:
         kept = json.loads(content)
         trusted = Trusted(os.fsdecode(bytes.fromhex(kept["path"])), kept["text"], kept["digest"])
-    except (ValueError, KeyError, TypeError):
+        whole = hashlib.sha256(trusted.text.encode()).hexdigest() == trusted.digest
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    whole = hashlib.sha256(trusted.text.encode()).hexdigest() == trusted.digest
-    return trusted if whole and trusted.path == os.path.realpath(path) else None
+    return trusted if whole and trusted.path == str(place_of(path)) else None
+
+
+def forget(state_dir: Path, path: Path) -> bool:
+    """Take trust back; whether there was any. Raises TrustError."""
+    record = _record(state_dir, path)
+    try:
+        record.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as cause:
+        raise TrustError(f"cannot remove `{record}`: {(cause.strerror or 'error').lower()}") from cause
+    return True
 
 
 def _record(state_dir: Path, path: Path) -> Path:
-    name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
+    name = hashlib.sha256(os.fsencode(place_of(path))).hexdigest()
     return state_dir / "trust" / f"{name}.json"
