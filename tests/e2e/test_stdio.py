@@ -1,4 +1,4 @@
-"""The real server in its own process, over pipes: every tool in both eras, and every way in which a conversation ends."""
+"""The real server in its own process, over pipes: every tool in both eras, and each way in which a conversation ends."""
 
 from __future__ import annotations
 
@@ -141,12 +141,9 @@ async def test_a_call_that_waits_tells_so_and_goes_on_when_a_person_approves(sho
         request = lines[0].split("`")[1].split()[-1]
         await anyio.run_process([*BYLEAVE, "approve", request, "--yes"], env=environ(shop))
 
-    async with connected(shop, era, "--attended") as client:
-        async with anyio.create_task_group() as people:
-            people.start_soon(approve)
-            said = await client.call_tool(
-                "files_write", {"path": ".envrc", "text": "export A=1\n"}, progress_callback=hear
-            )
+    async with connected(shop, era, "--attended") as client, anyio.create_task_group() as people:
+        people.start_soon(approve)
+        said = await client.call_tool("files_write", {"path": ".envrc", "text": "export A=1\n"}, progress_callback=hear)
     assert said.is_error is False, text_of(said)
     assert (shop.project / ".envrc").read_text() == "export A=1\n"
     assert lines[0].startswith("waiting for a person: `byleave approve a-")

@@ -76,8 +76,8 @@ def _lines_to_add(policy: str | None, given: str = "") -> str:
     return f"""{unfilled}name the project's folder in the client's configuration:
   Cursor, .cursor/mcp.json in the project:
     {entry("${workspaceFolder}", type="stdio")}
-  Claude Code, .mcp.json in the project (it is started there):
-    {entry(".", type="stdio")}
+  Claude Code, .mcp.json in the project:
+    {entry("${CLAUDE_PROJECT_DIR:-.}", type="stdio")}
   Claude Desktop, claude_desktop_config.json:
     {entry("/path/to/project")}"""
 
