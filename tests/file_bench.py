@@ -15,9 +15,9 @@ from byleave.effects import Effect
 from byleave.hands.files import Limits, Workspace
 from byleave.hands.stage import Stage
 from byleave.snapshots.keep import Snapshots
-from byleave_capabilities.files import FILES
+from byleave_capabilities import TOOLS as ALL
 
-TOOLS: dict[str, Tool[Any, Any, Any]] = {tool.name: tool for tool in FILES}
+TOOLS: dict[str, Tool[Any, Any, Any]] = {tool.name: tool for tool in ALL if tool.capability == "files"}
 HIDDEN = (".env", "secrets", "*.pem")
 _UNSEEN = frozenset({"hidden", "hidden-alias", "outside"})
 

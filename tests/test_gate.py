@@ -141,7 +141,7 @@ async def test_a_delete_beyond_the_bound_is_measured_and_takes_nothing(tmp_path:
 
 
 async def test_an_exception_inside_a_tool_tells_nothing_and_is_recorded(world: World, gate: Gate):
-    with mock.patch("byleave_capabilities.files.ReadFile.plan", side_effect=RuntimeError("hunter2")):
+    with mock.patch("byleave_capabilities.looking.ReadFile.plan", side_effect=RuntimeError("hunter2")):
         answered = await call(gate, "files_read", path="notes.txt")
     assert answered.text.startswith("failed: the gate failed internally\n")
     assert "hunter2" not in answered.text + str(world.records())

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from byleave.capability import Tool
-from byleave_capabilities.files import EditFile, MoveFile, ReadFile, RemoveFile, SearchFiles, WriteFile
+from byleave_capabilities.files import EditFile, MoveFile, RemoveFile, WriteFile
 from byleave_capabilities.gate import Status, UndoCall
+from byleave_capabilities.looking import ReadFile, SearchFiles
 from byleave_capabilities.sql import Change, Query
 
 TOOLS: tuple[Tool[Any, Any, Any], ...] = (

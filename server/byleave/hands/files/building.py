@@ -158,6 +158,43 @@ def _open_up(resolver: Resolver, folder: int, parts: tuple[str, ...]) -> None:
         os.chmod(parts[-1], 0o700, dir_fd=folder)
 
 
+def sync_folder(folder: Descriptor) -> None:
+    """Make the names in a folder durable. A file system that has no such thing says EINVAL."""
+    held = Descriptor(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder.fd))
+    try:
+        os.fsync(held.fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+
+
+def unmake(resolver: Resolver, folders: tuple[str, ...]) -> None:
+    """Take away folders that a call had made, the deepest first, where nothing else has come into them."""
+    for path in reversed(folders):
+        parts = path.split("/")
+        try:
+            above = resolver.open_below(resolver.root.fd, parts[:-1])
+            os.rmdir(parts[-1], dir_fd=above.fd)
+        except FileNotFoundError:  # taken away already, or never made: those above it may still be there
+            continue
+        except OSError:
+            return
+
+
+def unlink_ours(folder: Descriptor, name: str, linked: os.stat_result) -> None:
+    """Take our name away again, and only ours."""
+    if os.path.samestat(os.stat(name, dir_fd=folder.fd, follow_symlinks=False), linked):
+        os.unlink(name, dir_fd=folder.fd)
+
+
+def rmdir_if_empty(at: Descriptor, name: str) -> None:
+    try:
+        os.rmdir(name, dir_fd=at.fd)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
 def _umask(private: Path) -> int:
     """The process's umask, read from a file made under it: asking the system for it would change it for a moment."""
     probe = private / f"umask-{os.getpid()}-{os.urandom(4).hex()}"

@@ -15,13 +15,14 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from byleave.capability import Refused, Sort, Word
 from byleave.effects import printable
 from byleave.hands.files import system
-from byleave.hands.files.building import Draft, build, place, raze
+from byleave.hands.files.building import Draft, build, place, raze, rmdir_if_empty, sync_folder, unlink_ours, unmake
 from byleave.hands.files.ground import Ground
 from byleave.hands.files.manifest import Change
 from byleave.hands.files.nodes import Nodes, alike, look_at
@@ -155,7 +156,7 @@ class Commit:
             self._ground.step("link")
             place(work.draft, folder.fd, name, change.after[0])
             linked = os.fstat(work.draft.held.fd)
-            self._back(lambda: _unlink(folder, name, linked))
+            self._back(lambda: unlink_ours(folder, name, linked))
         else:
             self._make(work.draft, folder, change.temp, change.after)
             if change.before is None:
@@ -226,7 +227,7 @@ class Commit:
             except FileExistsError:
                 pass  # made by someone else meanwhile, or by this call: not ours to take away
             else:
-                self._back(partial(_rmdir, at, name))
+                self._back(partial(rmdir_if_empty, at, name))
                 self._touched.append(at)
             at = self._ground.resolver.open_below(at.fd, (name,))
         return at
@@ -243,7 +244,7 @@ class Commit:
     def _finish(self) -> None:
         """Nothing may fail from here on: what is left over is hidden from everyone, and recovery takes it away."""
         for folder, temp, is_tree in self._displaced:
-            try:
+            with suppress(OSError):
                 self._ground.step("take away")
                 if is_tree:
                     os.rename(temp, temp + GONE, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
@@ -251,10 +252,10 @@ class Commit:
                     raze(self._ground.resolver, folder.fd, temp + GONE)
                 else:
                     raze(self._ground.resolver, folder.fd, temp)
-            except OSError:
-                continue
         for work in self._works:
-            unmake(self._ground, work.change.unmade)
+            with suppress(OSError):
+                self._ground.step("unmake")
+                unmake(self._ground.resolver, work.change.unmade)
 
     # -- back -------------------------------------------------------------------------------------------------
 
@@ -272,41 +273,3 @@ class Commit:
                 raise HalfDone(
                     f"`{printable(path)}`: the change failed, and a part of it could not be put back"
                 ) from None
-
-
-def sync_folder(folder: Descriptor) -> None:
-    """Make the names in a folder durable. A file system that has no such thing says EINVAL."""
-    held = Descriptor(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder.fd))
-    try:
-        os.fsync(held.fd)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-
-
-def unmake(ground: Ground, folders: tuple[str, ...]) -> None:
-    """Take away folders that a call had made, the deepest first, where nothing else has come into them."""
-    for path in reversed(folders):
-        parts = path.split("/")
-        try:
-            above = ground.resolver.open_below(ground.resolver.root.fd, parts[:-1])
-            ground.step("unmake")
-            os.rmdir(parts[-1], dir_fd=above.fd)
-        except FileNotFoundError:  # taken away already, or never made: those above it may still be there
-            continue
-        except OSError:
-            return
-
-
-def _unlink(folder: Descriptor, name: str, linked: os.stat_result) -> None:
-    """Take our name away again, and only ours."""
-    if os.path.samestat(os.stat(name, dir_fd=folder.fd, follow_symlinks=False), linked):
-        os.unlink(name, dir_fd=folder.fd)
-
-
-def _rmdir(at: Descriptor, name: str) -> None:
-    try:
-        os.rmdir(name, dir_fd=at.fd)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise

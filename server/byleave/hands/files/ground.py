@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from byleave.capability import Refused, Sort, Word
+from byleave.capability import Refused, Word
 from byleave.hands.files.locating import Locator
 from byleave.hands.files.manifest import Change, joined
-from byleave.hands.files.nodes import Node
 from byleave.hands.files.resolve import Resolver
 from byleave.hands.stage import Keeper
 
@@ -48,25 +47,26 @@ class Ground:
     def new_id(self) -> str:
         return base64.b32encode(os.urandom(10)).decode().lower()
 
-    def traits_by_name(self, path: str, node: Node) -> frozenset[str]:
-        """What is known of a path without looking again."""
-        traits = {"hidden"} if self.locator.hides(path) else set[str]()
-        if node.names > 1 and node.sort is Sort.FILE:
-            traits.add("hard-link")
-        return frozenset(traits)
+    def traits_at(self, path: str) -> frozenset[str]:
+        """What a name does not show of what lies there now."""
+        try:
+            return self.locator.locate(path, follow=False, warm=False).traits
+        except Refused:
+            return self.traits_by_name(path)
+
+    def traits_by_name(self, path: str) -> frozenset[str]:
+        return frozenset({"hidden"}) if self.locator.hides(path) else frozenset()
 
     def traits_of(self, change: Change) -> dict[str, frozenset[str]]:
+        """Of every path that a change touches: of those that are there by looking, of those that will be by name."""
+        there = [(change.path, change.before), (change.source, change.after if change.source else None)]
+        to_come = [(change.path, change.after), (change.source, change.refill)]
         out: dict[str, frozenset[str]] = {}
-        for path, nodes in (
-            (change.path, change.before),
-            (change.path, change.after),
-            (change.source, change.after),
-            (change.source, change.refill),
-        ):
-            if path is not None:
-                for node in nodes or ():
-                    where = joined(path, node.rel)
-                    out[where] = out.get(where, frozenset[str]()) | self.traits_by_name(where, node)
+        for looked, sides in ((self.traits_at, there), (self.traits_by_name, to_come)):
+            for path, nodes in sides:
+                for node in nodes or () if path is not None else ():
+                    where = joined(path or "", node.rel)
+                    out[where] = out.get(where, frozenset[str]()) | looked(where)
         return out
 
     @contextmanager

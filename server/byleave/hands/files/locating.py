@@ -34,6 +34,7 @@ class Locator:
     ) -> None:
         self.resolver = resolver
         self._hides = hides
+        self._owners = frozenset({os.geteuid(), os.fstat(resolver.root.fd).st_uid})
         self.aliases = Aliases(resolver, self.hides, protected)
 
     def hides(self, path: str) -> bool:
@@ -74,6 +75,8 @@ class Locator:
             traits.add("hard-link")
         if not seen.st_mode & 0o222 and not stat.S_ISLNK(seen.st_mode):
             traits.add("readonly")
+        if seen.st_uid not in self._owners:
+            traits.add("other-user")
         return Located(
             path,
             self.target(path),

@@ -6,9 +6,7 @@ import base64
 import json
 import os
 import re
-import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -22,19 +20,6 @@ _OPTIONS = (
     "--no-config", "--json", "--hidden", "--no-require-git", "--no-ignore-global", "--no-ignore-exclude",
     "--no-messages", "--glob=!.git", "--sort=path", "--no-crlf",
 )  # fmt: skip
-
-
-def find_ripgrep(root: str) -> str | None:
-    """ripgrep beside our interpreter or on the PATH, never from within the workspace: that would be the agent's own."""
-    beside = os.path.join(os.path.dirname(sys.executable), "rg")
-    for path in (beside if os.access(beside, os.X_OK) else None, shutil.which("rg", path=_safe_path())):
-        if path is not None and not (os.path.realpath(path) + "/").startswith(root.rstrip("/") + "/"):
-            return path
-    return None
-
-
-def _safe_path() -> str:
-    return os.pathsep.join(p for p in os.environ.get("PATH", os.defpath).split(os.pathsep) if os.path.isabs(p))
 
 
 class Ripgrep:

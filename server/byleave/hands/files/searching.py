@@ -19,7 +19,7 @@ from byleave.effects import printable
 from byleave.hands.files.locating import Locator, landing_of, read_at
 from byleave.hands.files.nodes import open_file
 from byleave.hands.files.resolve import Descriptor, Landing
-from byleave.hands.files.ripgrep import Ripgrep, find_ripgrep
+from byleave.hands.files.ripgrep import Ripgrep
 from byleave.hands.files.scanning import Scanner, TimeIsUp
 from byleave.hands.files.walking import walk
 
@@ -54,16 +54,11 @@ class _Answer:
 
 
 class Finder:
-    """Searches one workspace. `ripgrep`: path of the program, `""` for our own engine, None to look for one."""
+    """Searches one workspace. `ripgrep`: path of the program, None for our own engine."""
 
     def __init__(self, locator: Locator, ripgrep: str | None) -> None:
         self._locator = locator
-        path = find_ripgrep(locator.resolver.real) if ripgrep is None else ripgrep
-        self._ripgrep = Ripgrep(path, locator) if path else None
-
-    @property
-    def engine(self) -> str:
-        return "ripgrep" if self._ripgrep else "python"
+        self._ripgrep = Ripgrep(ripgrep, locator) if ripgrep else None
 
     def search(self, at: Located, search: Search) -> Found:
         answer = _Answer(search.limit, [])

@@ -11,8 +11,8 @@ from enum import Enum, auto
 from byleave.capability import Refused, Sort, Word
 from byleave.effects import printable
 from byleave.hands.files import system
-from byleave.hands.files.building import Draft, build, draft, raze
-from byleave.hands.files.committing import GONE, Work, sync_folder, unmake
+from byleave.hands.files.building import Draft, build, draft, raze, sync_folder, unmake
+from byleave.hands.files.committing import GONE, Work
 from byleave.hands.files.ground import Ground
 from byleave.hands.files.manifest import Change, changes_of, joined
 from byleave.hands.files.nodes import Node, Nodes, alike, look_at
@@ -80,7 +80,7 @@ def settle(ground: Ground, manifest: Mapping[str, object]) -> Settled:
         if all(state is _State.AFTER for state in states):
             for change in changes:
                 _clean(ground, change)
-                unmake(ground, change.unmade)
+                unmake(ground.resolver, change.unmade)
             return Settled.COMMITTED
         try:
             for change, state in zip(reversed(changes), reversed(states), strict=True):
@@ -88,7 +88,7 @@ def settle(ground: Ground, manifest: Mapping[str, object]) -> Settled:
                     _put_back(ground, change)
             for change in reversed(changes):
                 _clean(ground, change)
-                unmake(ground, change.made)
+                unmake(ground.resolver, change.made)
         except (OSError, Refused):
             return Settled.UNKNOWN
         if all(state is _State.BEFORE for state in states):

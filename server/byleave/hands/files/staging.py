@@ -55,7 +55,6 @@ class FileStage:
         self._declared = declared
         self._id = ground.new_id()
         self._works: list[Work] = []
-        self._traits: dict[str, frozenset[str]] = {}
         self._budget = Budget(ground.limits.each_file, ground.limits.each_call)
         self._buffer: dict[str, bytes] = {}
         self._buffered = 0
@@ -83,7 +82,6 @@ class FileStage:
             raise refusal(error, at.path) from None
         after = (node_of(made, digest, len(content)),)
         self._add(landing, Change(at.path, before, after, self.temp(), made=_missing(landing)), draft=made)
-        self._traits[at.path] = at.traits
 
     async def move(self, source: Located, target: Located) -> None:
         origin, landing = self._free(source), self._free(target)
@@ -103,9 +101,6 @@ class FileStage:
             target.path, before, thing, self.temp(), source=source.path, made=_missing(landing)
         )  # fmt: skip
         self._add(landing, change, origin=origin)
-        self._traits |= {source.path: source.traits, target.path: target.traits}
-        self._note_hidden(source.path, thing)
-        self._note_hidden(target.path, thing)
 
     async def remove(self, at: Located, *, recursive: bool) -> None:
         landing = self._free(at)
@@ -122,14 +117,18 @@ class FileStage:
         if len(before) > 1 and not recursive:
             raise Refused(Word.FAILED, f"`{printable(at.path)}` is a folder with something in it", "say recursive")
         self._add(landing, Change(at.path, before, None, self.temp()))
-        self._traits[at.path] = at.traits
-        self._note_hidden(at.path, before)
 
     # -- stage ------------------------------------------------------------------------------------------------
 
     def observe(self) -> tuple[Effect, ...]:
         root, restoring = self._ground.resolver.real, self._declared is None
-        return tuple(e for work in self._works for e in work.change.effects(root, self._traits, restoring=restoring))
+        return tuple(
+            effect
+            for change in (work.change for work in self._works)
+            for effect in change.effects(
+                root, self._ground.traits_of(change) if not restoring else {}, restoring=restoring
+            )
+        )
 
     def hold(self) -> Mapping[str, object] | None:
         works = self._counting()
@@ -164,7 +163,6 @@ class FileStage:
     def fill(self, work: Work) -> None:
         """Take a ready-made change: for a stage that reverses a manifest."""
         self._works.append(work)
-        self._traits.update(self._ground.traits_of(work.change))
 
     def temp(self) -> str:
         """A name for a moment, for the change that is added next."""
@@ -229,12 +227,6 @@ class FileStage:
                 raise _changed(at)
         elif (now[0].inode, now[0].sort) != (at.identity[1], at.sort):
             raise _changed(at)
-
-    def _note_hidden(self, path: str, nodes: Nodes) -> None:
-        for node in nodes:
-            where = f"{path}/{node.rel}" if node.rel else path
-            traits = self._ground.traits_by_name(where, node)
-            self._traits[where] = self._traits.get(where, frozenset[str]()) | traits
 
     def _add(
         self, landing: Landing, change: Change, *, draft: Draft | None = None, origin: Landing | None = None

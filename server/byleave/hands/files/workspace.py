@@ -21,7 +21,8 @@ class Workspace:
     """The root, held open for the life of the gate.
 
     `hides` tells of a path relative to the workspace whether the policy hides it; `protected` names files by absolute
-    path (databases, the policy) whose other names are treated as hidden. `kernel=False` takes the walk alone.
+    path (databases, the policy) whose other names are treated as hidden. `ripgrep` is a program that no agent could
+    have put there; without it the search is our own. `kernel=False` takes the walk alone.
     """
 
     def __init__(
