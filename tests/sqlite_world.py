@@ -109,7 +109,9 @@ def dump(connection: apsw.Connection) -> dict[str, dict[str, object]]:
     for name, without_rowid in tables:
         info = connection.execute(f"pragma table_xinfo({name})").fetchall()
         columns = ", ".join(f'"{row[1]}"' for row in info if row[6] == 0)
-        keys = ", ".join(f'"{row[1]}"' for row in sorted(info, key=lambda r: r[5]) if row[5]) if without_rowid else "rowid"
+        keys = (
+            ", ".join(f'"{row[1]}"' for row in sorted(info, key=lambda r: r[5]) if row[5]) if without_rowid else "rowid"
+        )
         count = keys.count(",") + 1
         found[name] = {
             json.dumps([encode(v) for v in row[:count]]): [encode(v) for v in row[count:]]

@@ -1,12 +1,14 @@
 """Attempts to make a reading do more than read, and a change do more than it says. One line each: id, statement.
 
-Sources: the research notes of this project, the issue trackers of other database servers for agents (dbhub#283, postgres-mcp#178,
-awslabs/mcp#4497, sqlite-explorer#8, cli-printing-press#693, reflect-open#136), SQLite's own documentation.
+Sources: the issue trackers of other database servers for agents (dbhub#283, postgres-mcp#178, awslabs/mcp#4497,
+sqlite-explorer#8, cli-printing-press#693, reflect-open#136), SQLite's own documentation.
 """
 
 from __future__ import annotations
 
 DEEP = "(" * 40
+#: A recursion that never ends.
+ENDLESS = "recursive c(n) as (values(1) union all select n + 1 from c)"
 BOMB = "date(" * 10 + "'now'" + ")" * 10
 
 #: Through `sql_query`: refused, or answered with the database, its file and its folder as they were.
@@ -189,9 +191,10 @@ READING = {
     "three-parts": "select * from a.b.c",
     "generator-function": "select value from unnest(array[1, 2])",
     # resources
-    "recursive-bomb": "with recursive c(n) as (values(1) union all select n + 1 from c) select count(*) from c",
-    "recursive-rows": "with recursive c(n) as (values(1) union all select n + 1 from c) select n from c",
-    "cross-join-bomb": "with recursive c(n) as (values(1) union all select n + 1 from c where n < 3000) select count(*) from c a, c b, c d",
+    "recursive-bomb": f"with {ENDLESS} select count(*) from c",
+    "recursive-rows": f"with {ENDLESS} select n from c",
+    "cross-join-bomb": "with recursive c(n) as (values(1) union all select n + 1 from c where n < 3000)"
+    " select count(*) from c a, c b, c d",
     "zeroblob": "select zeroblob(1000000000)",
     "zeroblob-computed": "select zeroblob(1000 * 1000 * 1000)",
     "zeroblob-parameter": "select zeroblob(length('a') + 999999999)",
@@ -200,7 +203,7 @@ READING = {
     "printf-width": "select printf('%1000000000d', 1)",
     "printf-star": "select printf('%.*c', 1000000000, 'x')",
     "replace-growth": "select replace(hex(zeroblob(400000)), '0', 'xxxxxxxx')",
-    "group-concat-bomb": "with recursive c(n) as (values(1) union all select n + 1 from c) select group_concat(hex(zeroblob(1000))) from c",
+    "group-concat-bomb": f"with {ENDLESS} select group_concat(hex(zeroblob(1000))) from c",
     "trim-quadratic": "select trim(replace(hex(zeroblob(400000)), '0', '1'), hex(zeroblob(400000)) || '1')",
     "instr-quadratic": "select instr(hex(zeroblob(490000)), hex(zeroblob(240000)) || '1')",
     "deep-brackets": "select " + DEEP + "1" + ")" * 40,
@@ -230,7 +233,16 @@ CHANGING = {
     name: sql
     for name, sql in READING.items()
     if name
-    not in {"delete", "delete-upper", "delete-returning", "delete-in-cte", "update", "update-in-cte", "insert", "insert-in-cte"}
+    not in {
+        "delete",
+        "delete-upper",
+        "delete-returning",
+        "delete-in-cte",
+        "update",
+        "update-in-cte",
+        "insert",
+        "insert-in-cte",
+    }
 } | {
     "select": "select * from orders",
     "describe": "describe",
@@ -261,12 +273,13 @@ CHANGING = {
     "insert-load-extension": "insert into orders (total) values (load_extension('x'))",
     "insert-readfile": "insert into orders (note) values (readfile('secret.txt'))",
     "update-zeroblob": "update orders set note = zeroblob(1000000000)",
-    "insert-bomb": "insert into orders (total) with recursive c(n) as (values(1) union all select n + 1 from c) select n from c",
-    "update-cross-join": "update orders set total = (with recursive c(n) as (values(1) union all select n + 1 from c) select count(*) from c)",
+    "insert-bomb": f"insert into orders (total) with {ENDLESS} select n from c",
+    "update-cross-join": f"update orders set total = (with {ENDLESS} select count(*) from c)",
     "insert-attach-hint": "insert into orders (total) select 1 from other.vault",
     "insert-dbstat": "insert into orders (total) select pgno from dbstat",
     "insert-returning-function": "insert into orders (total) values (1) returning load_extension('x')",
-    "insert-on-conflict-function": "insert into orders (id) values (1) on conflict (id) do update set note = readfile('secret.txt')",
+    "insert-on-conflict-function": "insert into orders (id) values (1)"
+    " on conflict (id) do update set note = readfile('secret.txt')",
     "broken-foreign-key": "insert into orders (customer) values (99)",
     "broken-foreign-key-late": "insert into later (customer) values (99)",
     "broken-check": "update orders set total = -1",

@@ -196,6 +196,8 @@ def _same_on_both_sides(node: exp.Expr) -> exp.Expr:
         return exp.true()
     if isinstance(node, exp.Like) and isinstance(node.expression, exp.Literal) and set(node.expression.name) == {"%"}:
         return exp.true()
+    if isinstance(node, exp.Not) and isinstance(node.this, exp.Literal) and not node.this.is_string:
+        return exp.true() if number(node.this.name) == 0 else exp.false()
     if isinstance(node, exp.Glob) and isinstance(node.expression, exp.Literal) and set(node.expression.name) == {"*"}:
         return exp.true()
     return node

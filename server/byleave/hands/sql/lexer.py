@@ -58,7 +58,8 @@ class Dialect:
 
 
 #: SQLite (https://www.sqlite.org/lang_expr.html, tokenize.c). Left out on purpose: `$` inside names, Tcl's `$a::b(c)`,
-#: digit separators, `#n` registers. `[` quotes a name; a `--` comment ends at the line feed alone.
+#: digit separators, `#n` registers, `?2` (the parser does not know it). `[` quotes a name; a `--` comment ends at the
+#: line feed alone.
 SQLITE = Dialect(
     name="sqlite",
     pattern=re.compile(
@@ -69,7 +70,7 @@ SQLITE = Dialect(
       | (?P<number>  (?: 0[xX][0-9a-fA-F]+ | (?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)? )
                      (?![A-Za-z0-9_.$\x80-\U0010ffff]) )
       | (?P<word>    [A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*(?![$']) )
-      | (?P<parameter> \?[0-9]*(?![A-Za-z0-9_$\x80-\U0010ffff]) | [:@$][A-Za-z_][A-Za-z0-9_]*(?![:$(\x80-\U0010ffff]) )
+      | (?P<parameter> \?(?![A-Za-z0-9_$\x80-\U0010ffff]) | [:@$][A-Za-z_][A-Za-z0-9_]*(?![:$(\x80-\U0010ffff]) )
       | (?P<sign>    ->> | -> | \|\| | <= | >= | <> | != | == | /(?!\*) | [-+*%&|~<>=(),.;] )
         """,
         re.VERBOSE | re.DOTALL,
@@ -158,7 +159,9 @@ def _refuse_look_alikes(sql: str, at: int, text: str) -> None:
         spellings = c.upper() + c.lower() + unicodedata.normalize("NFKC", c)
         if unicodedata.category(c)[0] in "ZC" or c.isspace() or any(s.isascii() for s in spellings):
             name = f"U+{ord(c):04X}"
-            raise _odd(f"the character {name} outside a string {place(sql, at + offset)}", "write it in plain ASCII")
+            raise _odd(
+                f"the character {name} outside a string {place(sql, at + offset)}", "put the name into double quotes"
+            )
 
 
 def _unreadable(sql: str, at: int) -> Refused:

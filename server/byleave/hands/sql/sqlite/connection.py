@@ -214,7 +214,7 @@ class Connection:
     def _words(self) -> Generator[None]:
         try:
             yield
-        except (apsw.Error, UnicodeError, OverflowError, KeyError, TypeError) as error:
+        except (apsw.Error, ValueError, OverflowError, KeyError, TypeError) as error:
             raise in_words(error, self.place.database, self.warden.refused if not self.warden.own else "") from None
 
     def close(self) -> None:

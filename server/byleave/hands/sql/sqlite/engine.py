@@ -24,6 +24,8 @@ from byleave.hands.stage import Keeper, Settled, Stage
 MOST_ROWS = 1000
 MOST_BYTES = 256 * 1024
 SECONDS = 20.0
+#: How long another program's lock is waited for.
+BUSY_MS = 5000
 IDLE = 4
 
 SCHEMA = "sqlite_schema"
@@ -52,7 +54,7 @@ class Sqlite:
         if connection is not None and not _usable(connection):
             connection.close()
             connection = None
-        connection = connection or Connection(self._place, writing=False)
+        connection = connection or Connection(self._place, writing=False, busy_ms=BUSY_MS)
         try:
             yield connection
         finally:
@@ -64,7 +66,7 @@ class Sqlite:
                 connection.close()
 
     def writer(self, *, restoring: bool = False) -> Connection:
-        connection = Connection(self._place, writing=True)
+        connection = Connection(self._place, writing=True, busy_ms=BUSY_MS)
         if restoring:
             # Every effect of triggers and foreign key actions is among the images: they must not happen twice.
             connection.raw.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)

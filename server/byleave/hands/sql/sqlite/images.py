@@ -57,11 +57,11 @@ def decode(value: object) -> Value:
             raise ValueError("no value of a row")
         case int():
             return value
-        case {"i": str(text)}:
+        case {"i": str(text), **rest} if not rest:
             return int(text)
-        case {"f": str(text)}:
+        case {"f": str(text), **rest} if not rest:
             return float(text) if text in ("inf", "-inf") else float.fromhex(text)
-        case {"b": str(text)}:
+        case {"b": str(text), **rest} if not rest:
             return base64.b64decode(text, validate=True)
         case _:
             raise ValueError("no value of a row")

@@ -46,14 +46,14 @@ def in_words(error: Exception, database: str, refused: str) -> Refused:  # noqa:
                 f"{named} does not take it: `{said}`",
                 f"{NOTHING}. `describe TABLE` shows keys and constraints",
             )
-        case apsw.BindingsError() | KeyError() | OverflowError() | UnicodeEncodeError() | TypeError():
+        case UnicodeDecodeError():
+            return Refused(Word.FAILED, f"{named}: a text in it is not UTF-8", "read it as `hex(COLUMN)`")
+        case apsw.BindingsError() | KeyError() | OverflowError() | ValueError() | TypeError():
             return Refused(
                 Word.INVALID_ARGUMENTS,
                 "`params` do not fit the statement's placeholders",
                 "a list for `?`, an object for `:name`",
             )
-        case UnicodeDecodeError():
-            return Refused(Word.FAILED, f"{named}: a text in it is not UTF-8", "read it as `hex(COLUMN)`")
         case apsw.TooBigError():
             return Refused(Word.FAILED, f"{named}: a value of more than 1 MB", "read a part of it with `substr`")
         case apsw.ReadOnlyError() | apsw.PermissionsError() | apsw.CantOpenError():
