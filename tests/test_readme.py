@@ -94,9 +94,8 @@ def test_the_policy_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("text", [blocks("json")[0], (ROOT / "mcp.json").read_text()], ids=["README", "mcp.json"])
-async def test_the_client_s_entry_starts_a_server(text: str, project: Path, env: dict[str, str]) -> None:
-    names = await tools_of(text, project, env)
+async def test_the_client_s_entry_starts_a_server(project: Path, env: dict[str, str]) -> None:
+    names = await tools_of(blocks("json")[0], project, env)
     assert "files_read" in names
     assert "sql_query" not in names  # no database is named, so none is offered
 
