@@ -65,7 +65,7 @@ class When(Section):
     tool: Tools | None = Field(default=None, description="Globs over the tool's name: `sql_*`.")
     trait: Traits | None = Field(
         default=None,
-        description="What no name shows: " + "; ".join(f"`{name}`: {says}" for name, says in TRAITS.items()) + ".",
+        description="What no name shows, one of: " + ", ".join(f"`{name}`" for name in TRAITS) + ".",
     )
     undo: Undos | None = Field(
         default=None,
