@@ -10,6 +10,8 @@ from warm caches first, and from the start again in one worker thread when a han
 `survey` must not have effects of its own, and may run twice.
 """
 
+# long: it is one contract, read from top to bottom by whoever writes a capability; parts of it alone say nothing.
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod

@@ -18,6 +18,8 @@ cancelled before them is discarded, and its outcome recorded.
 INVARIANT: nothing changes in the world without an intent on disk; no answer is given whose record is not.
 """
 
+# long: the way of a call is to be read in one place, in the order in which it happens.
+
 from __future__ import annotations
 
 import logging

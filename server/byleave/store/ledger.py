@@ -4,6 +4,8 @@ Each entry is checked whole before any of it is noted, so a no, or an entry that
 itself behind and does not touch its neighbours in the batch. The bytes of a record are made here and nowhere else.
 """
 
+# long: one entry is checked whole before any of it is noted: the checks and the notes belong side by side.
+
 from __future__ import annotations
 
 import hashlib

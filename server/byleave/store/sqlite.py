@@ -12,6 +12,8 @@ There is no writer task: `append` puts entry and future on a queue and asks the 
 cancellation can leave a task that nobody ends, and a cancelled caller's entry is still written whole, once.
 """
 
+# long: the order of the six steps above is what everything rests on; cut apart, nobody could check it.
+
 from __future__ import annotations
 
 import asyncio
