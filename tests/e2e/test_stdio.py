@@ -138,7 +138,7 @@ async def test_a_call_that_waits_tells_so_and_goes_on_when_a_person_approves(sho
 
     async def approve() -> None:
         await waits.wait()
-        request = lines[0].split("`")[1].split()[-1]
+        request = lines[0].split("`")[1].removeprefix("byleave approve ")
         await anyio.run_process([*BYLEAVE, "approve", request, "--yes"], env=environ(shop))
 
     async with connected(shop, era, "--attended") as client, anyio.create_task_group() as people:

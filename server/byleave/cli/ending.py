@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from enum import IntEnum
 
 import click
-
-from byleave.capability import Refused
-from byleave.store.entry import StoreDown
 
 
 class Code(IntEnum):
@@ -42,14 +38,3 @@ def ended(message: str, hint: str = "", code: int = Code.NO) -> click.exceptions
     if hint:
         click.echo(f"hint: {hint}", err=True)
     return click.exceptions.Exit(code)
-
-
-@contextmanager
-def in_words() -> Generator[None]:
-    """Ends the command where the store is down, or says no, with what it says."""
-    try:
-        yield
-    except StoreDown as down:
-        raise ended(str(down), down.hint, Code.STORE) from down
-    except Refused as no:
-        raise ended(no.reason, no.hint) from no

@@ -20,7 +20,8 @@ import click
 
 from byleave.approvals.requests import answer
 from byleave.cli import options
-from byleave.cli.ending import Code, ended, in_words
+from byleave.cli.ending import Code, ended
+from byleave.cli.saying import in_words
 from byleave.effects import printable
 from byleave.store.entry import Request, RequestState
 from byleave.store.opening import default_state_dir, open_store, read_approver_key

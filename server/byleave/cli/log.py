@@ -19,7 +19,8 @@ from rich.text import Text
 
 from byleave.audit.recorded import Recorded
 from byleave.audit.verify import Expected, Findings, Row, verify
-from byleave.cli.ending import Code, in_words
+from byleave.cli.ending import Code
+from byleave.cli.saying import in_words
 from byleave.effects import printable
 from byleave.store.opening import default_state_dir
 from byleave.store.reading import Reader

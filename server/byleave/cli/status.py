@@ -13,7 +13,8 @@ import click
 
 from byleave.audit.recorded import Recorded
 from byleave.cli import options
-from byleave.cli.ending import Code, ended, in_words
+from byleave.cli.ending import Code, ended
+from byleave.cli.saying import in_words
 from byleave.effects import printable
 from byleave.policy.load import PolicyError, load
 from byleave.store.opening import default_state_dir

@@ -17,7 +17,8 @@ from byleave.answers import Answer, call_of, receipt_id
 from byleave.audit.recorded import Recorded
 from byleave.checking import CannotOpen
 from byleave.cli import options
-from byleave.cli.ending import Code, ended, in_words
+from byleave.cli.ending import Code, ended
+from byleave.cli.saying import in_words
 from byleave.effects import printable
 from byleave.ledger import Caller
 from byleave.opening import open_gate
