@@ -56,7 +56,7 @@ def rows(shop: Shop) -> list[str]:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("vector", vectors("attacks.txt"))
+@pytest.mark.parametrize("vector", [*vectors("attacks.txt")])
 async def test_an_attack_comes_to_nothing(vector: Vector, tmp_path: Path) -> None:
     shop = build(tmp_path)
     before = (shop.picture(), rows(shop))
@@ -68,7 +68,7 @@ async def test_an_attack_comes_to_nothing(vector: Vector, tmp_path: Path) -> Non
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("vector", vectors("ordinary.txt"))
+@pytest.mark.parametrize("vector", [*vectors("ordinary.txt")])
 async def test_ordinary_work_passes(vector: Vector, tmp_path: Path) -> None:
     shop = build(tmp_path)
     async with gate_over(shop, extends=vector.policy) as gate:
