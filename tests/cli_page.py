@@ -12,7 +12,8 @@ from byleave.cli.ending import MEANING
 INTRODUCTION = """\
 # The command line
 
-Written from the commands' own help by `python tests/cli_page.py`; a test compares it.
+Written from the commands' own help by `python tests/cli_page.py`; a test compares it. `byleave --version` says which
+version this is.
 
 Options that many commands share: `--workspace` (the project's folder), `--policy` (a file or a preset), `--state-dir`
 (where log, snapshots and trust lie; `BYLEAVE_STATE_DIR` says the same), `--json` (for a program). What fails says why
