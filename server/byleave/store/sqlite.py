@@ -369,7 +369,7 @@ async def open_sqlite(
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         if path.is_symlink():
             raise StoreDown(f"`{path}` is a symbolic link", "move it away")
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1)
         try:
             prepare(connection)
         except BaseException:
