@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from pathlib import Path
@@ -154,7 +155,9 @@ def test_a_path_of_4096_bytes_is_a_path(resolver: Resolver) -> None:
     assert lands(resolver, "./" * 2045 + "/" * 3 + "top").path == "top"
 
 
-@pytest.mark.parametrize("name", ["line\nfeed", " ", "-rf", "~", "$HOME", "a\u202eb", "K" * 255, "*", "a\\b", "\u2024\u2024"])
+@pytest.mark.parametrize(
+    "name", ["line\nfeed", " ", "-rf", "~", "$HOME", "a\u202eb", "K" * 255, "*", "a\\b", "\u2024\u2024"]
+)
 def test_an_odd_name_is_a_name(resolver: Resolver, name: str) -> None:
     Path(resolver.real, name).write_text("odd")
     assert lands(resolver, name).path == name
@@ -203,8 +206,6 @@ def test_a_workspace_under_a_link_takes_both_of_its_names(tmp_path: Path) -> Non
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 def test_a_mount_of_proc_inside_the_workspace_is_outside(resolver: Resolver) -> None:
-    import ctypes
-
     libc = ctypes.CDLL(None, use_errno=True)
     at = Path(resolver.real, "mounted")
     at.mkdir()

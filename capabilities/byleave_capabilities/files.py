@@ -72,13 +72,13 @@ class WriteFile(Tool[WriteArgs, Present, FileHands]):
 
     def plan(self, args: WriteArgs, facts: Present) -> Plan:
         _require_file(args.path, facts.at)
-        return Plan((_changing(facts, _recoded(args.text, facts)[0]),), staged=True)
+        return Plan((_changing(facts, recode(args.text, facts.content)[0]),), staged=True)
 
     def preview(self, args: WriteArgs, facts: Present) -> str:
         return unified(_shown(facts.content), args.text, printable(facts.at.path))
 
     async def perform(self, args: WriteArgs, facts: Present, hands: FileHands) -> Result:
-        content, kept = _recoded(args.text, facts)
+        content, kept = recode(args.text, facts.content)
         if content == facts.content:
             return Result(f"`{printable(args.path)}` has exactly this content already: nothing changed")
         await hands.write(facts.at, content)
@@ -87,13 +87,6 @@ class WriteFile(Tool[WriteArgs, Present, FileHands]):
         if "hard-link" in facts.at.traits:
             notes.append("its other names (hard links) keep the old content")
         return Result(f"{done} `{printable(args.path)}`, {len(content):,} bytes" + "".join(f" [{n}]" for n in notes))
-
-
-def _recoded(text: str, facts: Present) -> tuple[bytes, str]:
-    try:
-        return recode(text, facts.content)
-    except UnicodeEncodeError:
-        raise Refused(Word.INVALID_ARGUMENTS, "the text is not valid Unicode") from None
 
 
 class EditArgs(Arguments):

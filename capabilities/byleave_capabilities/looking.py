@@ -89,7 +89,7 @@ async def _paged(args: ReadArgs, facts: Located, hands: FileReading, start: byte
     if args.offset > 1 and not shown:
         raise Refused(Word.NOT_FOUND, f"`{printable(args.path)}` has no line {args.offset:,}")
     text, coding = decode(bytes(shown))
-    return _page(args, text.split("\n"), args.offset, coding.name, ended=not piece)
+    return _page(args, text.split("\n"), args.offset, coding.name, ended=not piece or position >= facts.size)
 
 
 def _page(args: ReadArgs, lines: list[str], first: int, coding: str, *, ended: bool) -> str:

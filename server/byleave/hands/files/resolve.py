@@ -167,17 +167,12 @@ class Resolver:
         return Landing(folder, tuple(above), name, node=node, stat=seen)
 
     def _open_chunks(self, top: int, parts: Sequence[str], flags: int) -> Descriptor:
-        pieces: list[str] = []
-        for part in parts:
-            if pieces and len(os.fsencode(pieces[-1])) + len(os.fsencode(part)) < _CHUNK:
-                pieces[-1] += "/" + part
-            else:
-                pieces.append(part)
-        *on, last = pieces or ["."]
+        rest = os.fsencode("/".join(parts)) or b"."
         held: list[Descriptor] = []  # each is held until the next is open
-        for piece in on:
-            held = [Descriptor(system.openat2(held[0].fd if held else top, piece, _FOLDER, _STRAIGHT))]
-        return Descriptor(system.openat2(held[0].fd if held else top, last, flags, _STRAIGHT))
+        while len(rest) > _CHUNK and (cut := rest.rfind(b"/", 0, _CHUNK)) > 0:
+            held = [Descriptor(system.openat2(held[0].fd if held else top, rest[:cut], _FOLDER, _STRAIGHT))]
+            rest = rest[cut + 1 :]
+        return Descriptor(system.openat2(held[0].fd if held else top, rest, flags, _STRAIGHT))
 
     # -- the walk ---------------------------------------------------------------------------------------------
 

@@ -50,14 +50,14 @@ _CANNOT = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _checked(result: int, name: str) -> int:
+def _checked(result: int, name: str | bytes) -> int:
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), name)
     return result
 
 
-def openat2(folder: int, path: str, flags: int, resolve: int) -> int:
+def openat2(folder: int, path: str | bytes, flags: int, resolve: int) -> int:
     """openat2(2) with close-on-exec. RESOLVE_CACHED answers EAGAIN where the disk would have to be asked."""
     if not LINUX:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), path)

@@ -83,6 +83,7 @@ class ReadingStage:
         self._locator = locator
         self._finder = finder
         self._warm = warm
+        self._copied = 0
         self._looked: dict[tuple[Verb, Target], frozenset[str]] = {}
 
     @property
@@ -92,6 +93,9 @@ class ReadingStage:
     async def content(self, at: Located, offset: int, limit: int) -> bytes:
         held = opened(at)
         content = read_at(held.fd, offset, limit, warm=self._warm)
+        self._copied += len(content)
+        if self._warm and self._copied > MAX_WARM_BYTES:
+            raise WouldBlock
         self._looked[Verb.READ, at.target] = at.traits
         return content
 
