@@ -1,4 +1,4 @@
-"""The real server in its own process, over pipes: every tool in both eras, and each way in which a conversation ends."""
+"""The real server in its own process, over pipes: every tool in both eras, and every way in which it ends."""
 
 from __future__ import annotations
 
@@ -346,6 +346,33 @@ def test_a_message_cut_anywhere_is_put_together(shop: Shop) -> None:
             server.stdin.flush()
         assert read(server)["result"]["isError"] is False
     assert (shop.project / "é.txt").read_text() == text
+
+
+def test_a_second_signal_ends_at_once_what_the_first_could_not(shop: Shop) -> None:
+    stuck = """
+import anyio, sys
+from byleave.store.joining import JoinedStore
+async def never(self):
+    print("stuck", file=sys.stderr, flush=True)
+    with anyio.CancelScope(shield=True):
+        await anyio.sleep_forever()
+JoinedStore.aclose = never
+from byleave.cli import main
+main()
+"""
+    command = [sys.executable, "-P", "-c", stuck, *serve(shop, "--headless")[4:]]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environ(shop)) as server:
+        try:
+            assert server.stdin is not None
+            assert server.stderr is not None
+            server.stdin.close()
+            assert server.stderr.readline() == b"stuck\n"
+            server.send_signal(signal.SIGTERM)
+            server.send_signal(signal.SIGINT)
+            assert ends_within_a_second(server) in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+        finally:
+            server.kill()
+    verified(shop)
 
 
 def test_stdout_carries_only_the_protocol(shop: Shop) -> None:

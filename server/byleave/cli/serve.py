@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -61,6 +63,12 @@ def _serve(wire: Wire, workspace: Path, policy: str | None, state_dir: Path | No
     except CannotOpen as no:
         hint = _lines_to_add(policy, str(workspace)) if int(no.code) == Code.WORKSPACE else no.hint
         raise ended(no.message, hint, int(no.code)) from no
+    # INVARIANT: here every call is settled and every file closed. Taking the interpreter apart would be nine tenths of
+    # the time that ending takes, and a client that restarts the gate waits for it.
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(Code.FINE)
 
 
 def _lines_to_add(policy: str | None, given: str = "") -> str:
