@@ -216,11 +216,11 @@ anyio.run(main)
 """
 
 
-@pytest.mark.parametrize("failing", [1, 3, 5, 8, 13])
+@pytest.mark.parametrize("failing", [1, 13, 18, 24])  # at opening, and among the appends
 async def test_when_a_sync_fails_nothing_after_it_is_acknowledged(state: Path, failing_disk: str, failing: int) -> None:
     said = Said.of(run_python(SYNCING, str(state), LD_PRELOAD=failing_disk, SYNC_FAIL_AT=str(failing)))
     first_down = min((int(call[1:]) for call in said.downs), default=10)
-    assert "not opened" in said.others or said.downs or len(said.outcomes) == 10
+    assert ("not opened" in said.others) != bool(said.downs)
     assert [call for call in said.intents if int(call[1:]) > first_down] == []
     async with open_store(state, workspace=None, session=SESSION) as store:
         await store.append(look("after"))

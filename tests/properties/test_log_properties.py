@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -16,7 +15,7 @@ from byleave.rails.budget import Hold
 from byleave.rails.rate import Rate, admit
 from byleave.store.clock import Clock, Steady
 from byleave.store.entry import Entry, Kind
-from byleave.store.ledger import Draft, Tip, encode
+from byleave.store.ledger import Draft, Known, Tip, encode
 from byleave.store.schema import prepare
 from entries import intent, outcome
 
@@ -43,7 +42,7 @@ def test_any_change_of_any_stored_byte_is_found_at_its_record(rows: list[Row], d
     stored = bytearray(getattr(rows[at], name))
     where = data.draw(st.integers(0, len(stored) - 1))
     stored[where] ^= data.draw(st.integers(1, 255))
-    rows[at] = replace(rows[at], **{name: bytes(stored)})
+    rows[at] = rows[at]._replace(**{name: bytes(stored)})
     damage = verify(LOG, rows).damage
     assert damage is not None
     assert damage.seq == rows[at].seq
@@ -126,12 +125,12 @@ def test_no_interleaving_takes_a_budget_over_its_limit(
     used = 0
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         prepare(connection)
-        tip, time = Tip(0, GENESIS), Steady(Clock())
+        known, time = Known(LOG, Tip(0, GENESIS), {}), Steady(Clock())
         queue = list(enumerate(plan))
         while queue:
             size = batches.pop()
             batch, queue = queue[:size], queue[size:]
-            draft = Draft(connection, LOG, tip, time, "approver")
+            draft = Draft(connection, known, time, "approver")
             for _, (what, who, amount) in batch:
                 call = f"c{who}"
                 entry: Entry | None = None
@@ -157,7 +156,7 @@ def test_no_interleaving_takes_a_budget_over_its_limit(
             connection.execute("BEGIN")
             draft.write()
             connection.execute("COMMIT")
-            tip = draft.tip
+            draft.count()
             row = connection.execute("SELECT used, held FROM budget WHERE key = 'k'").fetchone() or (0, 0)
             assert row == (used, sum(held.values()))
             assert sum(row) <= limit

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic_core import from_json
 
@@ -22,8 +23,7 @@ CONVINCING = 16
 _HEADER = re.compile(rb'\{"v":1,"seq":([0-9]+),"at":([0-9]+),"kind":"([a-z]+)","call":"([^"\\]*)"[,}]')
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One record as stored."""
 
     seq: int

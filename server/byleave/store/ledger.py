@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,13 +46,32 @@ class Tip:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    """An open call: its intent, its commit if there is one, and what it holds of each budget."""
+class OpenCall:
+    """A call without an outcome: its intent, its commit if there is one, and what it holds of each budget."""
 
     session: str
     seq: int
     commit_seq: int | None
     held: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class Known:
+    """What the writer knows without looking: which log it is, its end as committed, and the calls that are open.
+
+    INVARIANT: changed only by `Draft.count`, after COMMIT returned. Changed earlier, one failed commit would make every
+    later record look forged.
+    """
+
+    log_id: bytes
+    tip: Tip
+    open_calls: dict[str, OpenCall]
+
+
+def calls_in(connection: sqlite3.Connection) -> dict[str, OpenCall]:
+    """The open calls as they are on disk."""
+    rows = connection.execute("SELECT call, session, seq, commit_seq, held FROM open_call")
+    return {call: OpenCall(session, seq, commit, from_json(held)) for call, session, seq, commit, held in rows}
 
 
 def encode(body: Mapping[str, object]) -> bytes:
@@ -82,20 +100,19 @@ _OF_AN_OPEN_CALL = frozenset({Kind.INTENT, Kind.COMMIT, Kind.OUTCOME, Kind.UNKNO
 class Draft:
     """The changes of one batch. `write` is called inside the transaction; nothing of a draft counts before COMMIT."""
 
-    def __init__(self, connection: sqlite3.Connection, log_id: bytes, tip: Tip, time: Steady, approver: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, known: Known, time: Steady, approver: str) -> None:
         self._connection = connection
-        self._log_id = log_id
+        self._known = known
         self._approver = approver
         self._time = time
         self._at_us = time.wall_us()
-        self.tip = tip
+        self._tip = known.tip
         self.answered: set[str] = set()
         self._records: list[tuple[int, bytes, bytes, bytes]] = []
         self._rates: dict[str, int] = {}
         self._budgets: dict[str, tuple[int, int]] = {}
         self._found: dict[str, tuple[int, int]] = {}
-        self._calls: dict[str, _Call | None] = {}
-        self._turned: set[str] = set()
+        self._calls: dict[str, OpenCall | None] = {}
         self._requests: dict[str, Request | None] = {}
         self._kept: list[tuple[int, str, str]] = []
         self._restored: list[tuple[str]] = []
@@ -132,20 +149,20 @@ class Draft:
         self._note(entry, call, receipt.seq)
         return receipt
 
-    def _note(self, entry: Entry, call: _Call | None, seq: int) -> None:
+    def _note(self, entry: Entry, call: OpenCall | None, seq: int) -> None:
         """Everything that is true with the record, now that nothing spoke against it."""
         held: dict[str, int] = {}
         for hold in entry.holds:
             held[hold.key] = held.get(hold.key, 0) + hold.amount
         match entry.kind:
             case Kind.INTENT:
-                self._turn_call(entry.call, _Call(str(entry.body.get("session", "")), seq, None, held))
+                self._calls[entry.call] = OpenCall(str(entry.body.get("session", "")), seq, None, held)
             case Kind.COMMIT if call is not None:
                 more = {key: call.held.get(key, 0) + held.get(key, 0) for key in call.held.keys() | held.keys()}
-                self._turn_call(entry.call, replace(call, commit_seq=seq, held=more))
+                self._calls[entry.call] = replace(call, commit_seq=seq, held=more)
             case Kind.OUTCOME | Kind.UNKNOWN if call is not None:
                 self._settle(call.held, {} if entry.kind is Kind.UNKNOWN else entry.settle or {})
-                self._turn_call(entry.call, None)
+                self._calls[entry.call] = None
                 if entry.kept:
                     self._kept.append((seq, entry.call, call.session))
             case _:
@@ -169,10 +186,6 @@ class Draft:
             before, holding = self._budget(key)
             amount = used.get(key, held.get(key, 0))
             self._budgets[key] = (min(before + amount, LARGEST), holding - held.get(key, 0))
-
-    def _turn_call(self, call: str, to: _Call | None) -> None:
-        self._calls[call] = to
-        self._turned.add(call)
 
     def _turn(self, name: str, state: RequestState, by: str | None) -> None:
         request = self._request(name)
@@ -203,7 +216,7 @@ class Draft:
 
     def _record(self, entry: Entry, body: bytes, refused: StoreRefusal | None) -> Receipt:
         kind = entry.kind if refused is None else Kind.REFUSAL
-        seq = self.tip.seq + 1
+        seq = self._tip.seq + 1
         # INVARIANT: these five come first and in this order; `audit/verify.py` reads them without parsing the rest.
         header: dict[str, object] = {"v": 1, "seq": seq, "at": self._at_us, "kind": kind, "call": entry.call}
         if refused is not None:
@@ -217,9 +230,9 @@ class Draft:
             header |= _with_it(entry)
         stored = to_json(header)[:-1] + b',"body":' + body + b"}"
         leaf = leaf_of(stored)
-        self.tip = Tip(seq, head_of(self._log_id, seq, self.tip.head, leaf))
-        self._records.append((seq, stored, leaf, self.tip.head))
-        return Receipt(seq, self.tip.head.hex(), refused)
+        self._tip = Tip(seq, head_of(self._known.log_id, seq, self._tip.head, leaf))
+        self._records.append((seq, stored, leaf, self._tip.head))
+        return Receipt(seq, self._tip.head.hex(), refused)
 
     # --- reading through ---------------------------------------------------------------------------------------
 
@@ -235,11 +248,8 @@ class Draft:
             self._budgets[key] = self._found[key] = (row[0], row[1]) if row else (0, 0)
         return self._budgets[key]
 
-    def _call(self, call: str) -> _Call | None:
-        if call not in self._calls:
-            row = self._one("SELECT session, seq, commit_seq, held FROM open_call WHERE call = ?", call)
-            self._calls[call] = _Call(row[0], row[1], row[2], json.loads(row[3])) if row else None
-        return self._calls[call]
+    def _call(self, call: str) -> OpenCall | None:
+        return self._calls[call] if call in self._calls else self._known.open_calls.get(call)
 
     def _request(self, name: str) -> Request | None:
         if name not in self._requests:
@@ -270,12 +280,12 @@ class Draft:
             "INSERT INTO open_call VALUES (?, ?, ?, ?, ?) ON CONFLICT (call) DO UPDATE"
             " SET commit_seq = excluded.commit_seq, held = excluded.held",
             [
-                (call, it.session, it.seq, it.commit_seq, json.dumps(dict(it.held)))
-                for call in self._turned
-                if (it := self._calls[call]) is not None
+                (call, it.session, it.seq, it.commit_seq, to_json(it.held).decode())
+                for call, it in self._calls.items()
+                if it is not None
             ],
         )
-        many("DELETE FROM open_call WHERE call = ?", [(call,) for call in self._turned if self._calls[call] is None])
+        many("DELETE FROM open_call WHERE call = ?", [(call,) for call, it in self._calls.items() if it is None])
         many(
             "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
             " SET state = excluded.state, answered_by = excluded.answered_by",
@@ -288,6 +298,15 @@ class Draft:
         )  # fmt: skip
         many("INSERT INTO undoable VALUES (?, ?, ?)", self._kept)
         many("DELETE FROM undoable WHERE call = ?", self._restored)
+
+    def count(self) -> None:
+        """The transaction is on disk: from now on what it wrote is what is known."""
+        self._known.tip = self._tip
+        for call, it in self._calls.items():
+            if it is None:
+                self._known.open_calls.pop(call, None)
+            else:
+                self._known.open_calls[call] = it
 
 
 REQUEST_COLUMNS = "id, call, call_digest, digest, state, body, created, expires, answered_by"
@@ -310,7 +329,7 @@ def standing(request: Request, now: float) -> Request:
             assert_never(request.state)
 
 
-def _consistent(entry: Entry, call: _Call | None) -> None:
+def _consistent(entry: Entry, call: OpenCall | None) -> None:
     """Raise Contradicts for an entry that cannot follow what is recorded."""
     match entry.kind:
         case Kind.INTENT:

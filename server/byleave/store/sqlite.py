@@ -5,7 +5,7 @@ The order, for a batch (in the writer thread):
  2. BEGIN IMMEDIATE, every entry decided in memory, everything written
  3. COMMIT, with `synchronous=FULL`: one fsync of the WAL
  4. the files are still the ones that were opened                      else poisoned, though it was written
- 5. the chain's tip moves on
+ 5. what is known of the log moves on
  6. the callers are answered, all in one step of the event loop
 
 There is no writer task: `append` puts entry and future on a queue and asks the thread to drain it. So no signal and no
@@ -36,7 +36,7 @@ from pydantic_core import from_json
 from byleave.audit.chain import GENESIS, head_of, leaf_of
 from byleave.store.clock import Clock, Steady
 from byleave.store.entry import Entry, Opened, Receipt, Request, StoreDown, Usage
-from byleave.store.ledger import REQUEST_COLUMNS, Draft, Tip, encode, request_of, standing
+from byleave.store.ledger import REQUEST_COLUMNS, Draft, Known, Tip, calls_in, encode, request_of, standing
 from byleave.store.schema import prepare
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ class SqliteStore:
         writer: Writer,
         path: Path,
         lock: Path,
-        end: tuple[bytes, Tip],
+        known: Known,
         *,
         time: Steady,
         approver: str,
@@ -128,7 +128,7 @@ class SqliteStore:
     ) -> None:
         self._writer = writer
         self._path = path
-        self._log_id, self._tip = end
+        self._known = known
         self._time = time
         self._approver = approver
         self._is_alive = is_alive
@@ -142,7 +142,7 @@ class SqliteStore:
 
     @property
     def log_id(self) -> str:
-        return self._log_id.hex()
+        return self._known.log_id.hex()
 
     # --- writing -----------------------------------------------------------------------------------------------
 
@@ -200,7 +200,7 @@ class SqliteStore:
         self, connection: sqlite3.Connection, batch: Sequence[_Waiting]
     ) -> tuple[list[Receipt | StoreDown], set[str]]:
         results: list[Receipt | StoreDown] = []
-        draft = Draft(connection, self._log_id, self._tip, self._time, self._approver)
+        draft = Draft(connection, self._known, self._time, self._approver)
         try:
             self._check_well()
             connection.execute("BEGIN IMMEDIATE")
@@ -220,9 +220,7 @@ class SqliteStore:
                 return [result for part, _ in parts for result in part], set[str]().union(*(ids for _, ids in parts))
             down = self._down(error)
             return [StoreDown(*_words_of(down)) for _ in batch], set()
-        # INVARIANT: the tip moves only after COMMIT returned. Moved earlier, one failed commit would make every later
-        # record look forged.
-        self._tip = draft.tip
+        draft.count()
         return results, draft.answered
 
     def _check_well(self) -> None:
@@ -387,9 +385,9 @@ async def open_sqlite(
             raise StoreDown(f"`{path}` cannot be opened: {error}", "see `byleave doctor`") from error
         raise
     try:
-        end = await writer.run(_checked_end)
+        known = await writer.run(_known)
         time = Steady(clock or Clock())
-        return SqliteStore(writer, path, lock, end, time=time, approver=approver, is_alive=is_alive)
+        return SqliteStore(writer, path, lock, known, time=time, approver=approver, is_alive=is_alive)
     except BaseException as error:
         with anyio.CancelScope(shield=True):
             await writer.close()
@@ -398,7 +396,7 @@ async def open_sqlite(
         raise
 
 
-def _checked_end(connection: sqlite3.Connection) -> tuple[bytes, Tip]:
+def _known(connection: sqlite3.Connection) -> Known:
     (log_id,) = connection.execute("SELECT log_id FROM identity").fetchone()
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM log").fetchone()
     tip = Tip(0, GENESIS)
@@ -409,4 +407,4 @@ def _checked_end(connection: sqlite3.Connection) -> tuple[bytes, Tip]:
         if seq != tip.seq + 1 or leaf != leaf_of(body) or head != head_of(log_id, seq, tip.head, leaf):
             raise StoreDown(f"the log is damaged at record {seq}", "run `byleave log verify` to see what is wrong")
         tip = Tip(seq, head)
-    return log_id, tip
+    return Known(log_id, tip, calls_in(connection))
