@@ -112,6 +112,16 @@ def test_without_a_sensible_workspace_it_refuses_and_prints_the_entry(
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_with_a_standard_descriptor_closed_it_does_not_start(tmp_path: Path, closed: str) -> None:
+    command = f"exec {sys.executable} -P -c 'from byleave.cli import main; main()' serve --workspace . {closed}"
+    env = {"HOME": str(tmp_path / "home"), "BYLEAVE_STATE_DIR": str(tmp_path / "state"), "PATH": "/usr/bin:/bin"}
+    ran = subprocess.run(command, shell=True, cwd=tmp_path, env=env, capture_output=True, check=False, timeout=30)
+    assert ran.returncode == Code.USAGE
+    assert ran.stderr.startswith(b"byleave: standard input, output or error is closed\n")
+    assert not (tmp_path / "state").exists()
+
+
 def test_a_policy_that_cannot_be_used_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     (tmp_path / "p.toml").write_text('extends = "develop"\nallow_everything = true\n')

@@ -20,6 +20,7 @@ import click
 
 from byleave.approvals.requests import answer
 from byleave.cli import options
+from byleave.cli.confirming import confirmed
 from byleave.cli.ending import Code, ended
 from byleave.cli.saying import in_words
 from byleave.effects import printable
@@ -104,11 +105,9 @@ def _answer(number: str, state_dir: Path | None, *, approving: bool, yes: bool, 
         raise ended(f"request `{request.id}` is {request.state} already", "`byleave pending` lists what waits")
     if not as_json:
         show(request)
-    if not yes and not (sys.stdin.isatty() and click.confirm("\nlet this happen, once?", default=False)):
-        if sys.stdin.isatty():
-            click.echo(f"request {request.id} still waits. To refuse it: byleave refuse {request.id}")
-            sys.exit(Code.NO)
-        raise ended("there is no terminal to ask on", f"`byleave approve {request.id} --yes`", Code.USAGE)
+    if not confirmed("let this happen, once?", yes=yes, instead=f"byleave approve {request.id} --yes"):
+        click.echo(f"request {request.id} still waits. To refuse it: byleave refuse {request.id}")
+        sys.exit(Code.NO)
     with in_words():
         answered = anyio.run(partial(_record, place, request.id, approve=approving))
     if as_json:

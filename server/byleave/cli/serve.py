@@ -41,7 +41,7 @@ def serve(workspace: str | None, policy: str | None, state_dir: Path | None, hea
     """
     if not workspace:
         raise ended("no workspace was named", _lines_to_add(policy), Code.WORKSPACE)
-    if sys.stdin.isatty():
+    if os.isatty(0):
         click.echo("byleave: waiting for MCP on standard input, as a client sends it. Ctrl-C ends this", err=True)
     try:
         wire = take_wire()

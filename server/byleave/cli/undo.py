@@ -17,6 +17,7 @@ from byleave.answers import Answer, call_of, receipt_id
 from byleave.audit.recorded import Recorded
 from byleave.checking import CannotOpen
 from byleave.cli import options
+from byleave.cli.confirming import confirmed
 from byleave.cli.ending import Code, ended
 from byleave.cli.saying import in_words
 from byleave.effects import printable
@@ -78,10 +79,8 @@ def undo(
         click.echo(f"{receipt_id(done.call)}: {done.tool} in {printable(done.workspace)}")
         for effect in done.effects:
             click.echo(f"  did {effect}")
-    if not yes and not (sys.stdin.isatty() and click.confirm("\ntake this back?", default=False)):
-        if sys.stdin.isatty():
-            sys.exit(Code.NO)
-        raise ended("there is no terminal to ask on", f"`byleave undo {receipt_id(done.call)} --yes`", Code.USAGE)
+    if not confirmed("take this back?", yes=yes, instead=f"byleave undo {receipt_id(done.call)} --yes"):
+        sys.exit(Code.NO)
     log_to_stderr()
     try:
         answer = anyio.run(partial(_undo, done, policy, place))

@@ -23,7 +23,8 @@ def take_wire() -> Wire:
     1. dup 0 and 1 to private descriptors, close-on-exec: no child inherits the wire
     2. dup2 /dev/null over 0, and 2 over 1: a stray print, ours or a library's, lands on stderr and not in the protocol
     """
-    os.fstat(2)
+    for standard in (0, 1, 2):
+        os.fstat(standard)  # a closed one would be taken by the first dup, and then be diverted
     wire = Wire(os.dup(0), os.dup(1))
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     os.dup2(nothing, 0)
