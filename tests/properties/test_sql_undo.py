@@ -29,7 +29,7 @@ ids = st.integers(1, 6)
 
 @st.composite
 def schemas(draw: st.DrawFn) -> str:
-    """Parents and children by every action, tables without a key or a row number, triggers that write here and there."""
+    """Parents and children by every action, tables without a key or a row number, triggers that write elsewhere."""
     on_delete, on_update = draw(st.sampled_from(ACTIONS)), draw(st.sampled_from(ACTIONS))
     deferred = draw(st.sampled_from(["", " deferrable initially deferred"]))
     automatic = draw(st.sampled_from(["", " autoincrement"]))

@@ -19,9 +19,8 @@ from byleave.capability import Refused, Statement, Word
 from byleave.effects import LOOKING, Effect, Plan, Verb, digest, printable
 from byleave.hands.sql.functions import TABLE_FUNCTIONS
 from byleave.hands.sql.guard import classify
-from byleave.hands.sql.lexer import fold
 from byleave.hands.sql.sqlite.connection import Act, Connection
-from byleave.hands.sql.sqlite.images import Recorder, Row, encode, sample
+from byleave.hands.sql.sqlite.images import Image, Recorder, Row, encode, sample
 from byleave.hands.sql.sqlite.structure import Structure
 from byleave.hands.stage import Keeper, Order
 
@@ -53,6 +52,7 @@ class Transaction:
         self._keeper = keeper
         self._connection: Connection | None = None
         self._recorder: Recorder | None = None
+        self._observed: tuple[Effect, ...] | None = None
         self._traits: Mapping[str, frozenset[str]] = {}
 
     @property
@@ -78,6 +78,7 @@ class Transaction:
             raise recorder.too_many() or no from None
         finally:
             connection.raw.preupdate_hook(None)
+        recorder.conclude()
         if recorder.events and connection.raw.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
             raise Refused(
                 Word.FAILED,
@@ -87,20 +88,22 @@ class Transaction:
         return recorder
 
     def observe(self) -> tuple[Effect, ...]:
-        return () if self._recorder is None else self._recorder.effects(self._engine.name, self._traits)
+        if self._observed is None and self._recorder is not None:
+            self._observed = self._recorder.effects(self._engine.name, self._traits)
+        return self._observed or ()
 
     def hold(self) -> Mapping[str, object] | None:
         recorder, connection = self._recorder, self._connection
         if recorder is None or connection is None:
             return None
-        changed = list(recorder.changed())
+        changed = [row for _, row in recorder.changed]
         if not changed and not recorder.virtual:
             return None
         # What cannot be undone keeps a few rows all the same: recovery tells by them whether it counted.
         told = changed if not recorder.unsafe else [row for row in changed if row.is_told][:ENOUGH]
         images = [_row_json(row) for row in told]
         content = json.dumps(images, ensure_ascii=True, separators=(",", ":")).encode()
-        tables = {fold(row.table.name): row.table for row in changed}
+        tables = {row.table.folded: row.table for row in changed}
         return {
             "kind": "sql",
             "engine": "sqlite",
@@ -146,13 +149,19 @@ def shape_of(made: str, stored: tuple[str, ...]) -> str:
 
 
 def _row_json(row: Row) -> list[object]:
-    def values(found: tuple[int | float | str | bytes | None, ...] | None) -> object:
-        return None if found is None else [encode(v) for v in found]
+    return [row.table.folded, _values(row.was), _stored(row, row.before), _values(row.now), _stored(row, row.after)]
 
-    plain = [at for at, column in enumerate(row.table.columns) if column.hidden == 0]
-    before = None if row.before is None else tuple(row.before[at] for at in plain)
-    after = None if row.after is None else tuple(row.after[at] for at in plain)
-    return [fold(row.table.name), values(row.was), values(before), values(row.now), values(after)]
+
+def _stored(row: Row, image: Image | None) -> object:
+    """Without generated columns: they follow from the others."""
+    columns = row.table.columns
+    if image is None or len(row.table.stored) == len(columns):
+        return _values(image)
+    return [encode(v) for v, column in zip(image, columns, strict=True) if column.hidden == 0]
+
+
+def _values(image: Image | None) -> object:
+    return None if image is None else [encode(v) for v in image]
 
 
 class Changing(Transaction):

@@ -161,6 +161,18 @@ class Connection:
             )
 
     @property
+    def finds_leftovers(self) -> bool:
+        """Whether a writer has died here and left a journal, which a reading connection must not roll back."""
+        cursor: Any = self.raw.cursor()
+        try:
+            cursor.execute("pragma schema_version")
+        except apsw.ReadOnlyError:
+            return True
+        except apsw.Error:
+            return False  # told in words by the next statement
+        return False
+
+    @property
     def version(self) -> str:
         """Which structure of which file: changes with every change of the structure."""
         return f"{self.identity}:{self.own('pragma schema_version')[0][0]}"

@@ -54,7 +54,7 @@ class Sqlite:
         if connection is not None and not _usable(connection):
             connection.close()
             connection = None
-        connection = connection or Connection(self._place, writing=False, busy_ms=BUSY_MS)
+        connection = connection or self._open_reader()
         try:
             yield connection
         finally:
@@ -64,6 +64,17 @@ class Sqlite:
                     self._idle.append(connection)
             if not keep:
                 connection.close()
+
+    def _open_reader(self) -> Connection:
+        connection = Connection(self._place, writing=False, busy_ms=BUSY_MS)
+        if connection.finds_leftovers:
+            # Someone has died in the middle of a transaction: opening for writing rolls it back, as for anyone else.
+            connection.close()
+            writer = Connection(self._place, writing=True, busy_ms=BUSY_MS)
+            writer.own("pragma schema_version")
+            writer.close()
+            connection = Connection(self._place, writing=False, busy_ms=BUSY_MS)
+        return connection
 
     def writer(self, *, restoring: bool = False) -> Connection:
         connection = Connection(self._place, writing=True, busy_ms=BUSY_MS)
@@ -206,7 +217,7 @@ def _usable(connection: Connection) -> bool:
         connection.check_place()
     except Refused:
         return False
-    return True
+    return not connection.finds_leftovers
 
 
 def _readable(structure: Structure, shape: Shape) -> Callable[[Act], bool]:

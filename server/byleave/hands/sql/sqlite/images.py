@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 import apsw
 
@@ -36,32 +36,27 @@ _EXACT = 2**53
 
 
 def encode(value: Value) -> object:
-    """A value as JSON that comes back the same: kind and bit for bit."""
-    match value:
-        case None | str():
-            return value
-        case int():
-            return value if abs(value) < _EXACT else {"i": str(value)}
-        case float():
-            return {"f": value.hex() if math.isfinite(value) else repr(value)}
-        case bytes():
-            return {"b": base64.b64encode(value).decode()}
+    """A value as JSON that comes back the same: kind and bit for bit. Called for every value of every changed row."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return value if -_EXACT < value < _EXACT else {"i": str(value)}
+    if isinstance(value, float):
+        return {"f": value.hex() if math.isfinite(value) else repr(value)}
+    return {"b": base64.b64encode(value).decode()}
 
 
 def decode(value: object) -> Value:
     """The inverse of `encode`. Raises ValueError for what it never wrote."""
-    match value:
-        case None | str():
-            return value
-        case bool():
-            raise ValueError("no value of a row")
-        case int():
-            return value
-        case {"i": str(text), **rest} if not rest:
+    if value is None or isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    marked = cast("dict[str, object]", value) if isinstance(value, dict) else {}
+    match list(marked.items()):
+        case [("i", str(text))]:
             return int(text)
-        case {"f": str(text), **rest} if not rest:
+        case [("f", str(text))]:
             return float(text) if text in ("inf", "-inf") else float.fromhex(text)
-        case {"b": str(text), **rest} if not rest:
+        case [("b", str(text))]:
             return base64.b64decode(text, validate=True)
         case _:
             raise ValueError("no value of a row")
@@ -69,7 +64,9 @@ def decode(value: object) -> Value:
 
 def same(one: Image, other: Image) -> bool:
     """Equal in kind and value: `1` is not `1.0`, `0.0` is not `-0.0`."""
-    return [encode(v) for v in one] == [encode(v) for v in other]
+    if one != other or [*map(type, one)] != [*map(type, other)]:
+        return False
+    return 0.0 not in one or repr(one) == repr(other)
 
 
 @dataclass(slots=True)
@@ -138,6 +135,8 @@ class Recorder:
     size: int = 0
     full: bool = False
     virtual: set[str] = field(default_factory=set[str])
+    changed: tuple[tuple[Verb, Row], ...] = ()  # every row that is different now; once the hook is off
+    _tables: dict[str, Table | None] = field(default_factory=dict[str, Table | None])
     _live: dict[tuple[str, Key], Row] = field(default_factory=dict[tuple[str, Key], Row])
     _gone: dict[tuple[str, Key], Row] = field(default_factory=dict[tuple[str, Key], Row])
 
@@ -146,12 +145,13 @@ class Recorder:
         if self.events > STOP_AT:
             change.connection.interrupt()
             return
-        name = fold(change.table_name)
-        table = self.structure.tables.get(name)
+        raw = change.table_name
+        table = self._tables.get(raw) or self._tables.setdefault(raw, self.structure.tables.get(fold(raw)))
         if table is None:
             self.unsafe = "a table came up that was not there before"
             return
-        if (owner := self.structure.shadow_of(name)) is not None:
+        name = table.folded
+        if table.sort == "shadow" and (owner := self.structure.shadow_of(name)) is not None:
             self.virtual.add(owner)
             self.unsafe = f"`{printable(owner)}` is a virtual table, whose content is not kept row by row"
             return
@@ -186,7 +186,8 @@ class Recorder:
         except apsw.Error:
             self.unsafe = f"`{printable(table.name)}` has generated columns, whose rows the engine does not tell"
             return None, None
-        self.size += sum(len(v) if isinstance(v, (str, bytes)) else 8 for v in (*(old or ()), *(new or ())))
+        for value in (*(old or ()), *(new or ())):
+            self.size += len(value) if isinstance(value, (str, bytes)) else 8
         if self.events > MOST_ROWS or self.size > MOST_BYTES:
             self.full = True
             self.unsafe = f"it changes more than is kept ({MOST_ROWS:,} rows, {MOST_BYTES // 1024 // 1024} MB)"
@@ -199,20 +200,17 @@ class Recorder:
             return (self.events,)  # each counted by itself: nothing can be followed here
         return tuple(image[at] for at in table.key)
 
-    def changed(self) -> Iterator[Row]:
-        """Every row that is different now."""
-        for row in (*self._gone.values(), *self._live.values()):
-            if row.verb is not None:
-                yield row
+    def conclude(self) -> None:
+        """The statement has run: what it comes to, row by row."""
+        rows = (*self._gone.values(), *self._live.values())
+        self.changed = tuple((verb, row) for row in rows if (verb := row.verb) is not None)
 
     def effects(self, database: str, traits: Mapping[str, frozenset[str]]) -> tuple[Effect, ...]:
         """Exact counts by table and verb. `content` binds the rows: the keys of what is updated and deleted."""
         keys: dict[tuple[str, Verb], list[list[object]]] = {}
-        for row in self.changed():
-            verb = row.verb
-            if verb is not None:
-                key = row.was if row.was is not None else row.now
-                keys.setdefault((fold(row.table.name), verb), []).append([encode(v) for v in key or ()])
+        for verb, row in self.changed:
+            key = row.was if row.was is not None else row.now
+            keys.setdefault((row.table.folded, verb), []).append([encode(v) for v in key or ()])
         undo = Undo.NONE if self.unsafe else Undo.SNAPSHOT
         counted = [
             Effect(
@@ -253,17 +251,12 @@ class Recorder:
 
 def sample(recorder: Recorder, most: int = 5) -> tuple[str, ...]:
     """A few rows before and after, a line each."""
-    lines: list[str] = []
-    for row in recorder.changed():
-        if len(lines) == most:
-            break
-        lines.append(_line(row))
-    return tuple(lines)
+    return tuple(_line(verb, row) for verb, row in recorder.changed[:most])
 
 
-def _line(row: Row) -> str:
+def _line(verb: Verb, row: Row) -> str:
     key = ", ".join(shown(v) for v in (row.was if row.was is not None else row.now) or ())
-    head = f"{row.verb} {printable(row.table.name)} {key}"
+    head = f"{verb} {printable(row.table.name)} {key}"
     names = [column.name for column in row.table.columns]
     if row.before is None and row.after is None:
         return head

@@ -37,22 +37,10 @@ class Table:
     numbered: bool  # rows have a number, whether or not a name for it is free
     made: str  # a digest of the statement that made it
     reals: frozenset[int]  # columns whose whole numbers are decimals all the same (datatype3.html, 3.1)
-
-    @property
-    def stored(self) -> tuple[str, ...]:
-        """The columns that an INSERT may give: the rest follows from them."""
-        return tuple(column.name for column in self.columns if column.hidden == 0)
-
-    @property
-    def key(self) -> tuple[int, ...]:
-        """Where the primary key's columns stand, in the key's order; only for tables without a row number."""
-        keyed = sorted((column.key, at) for at, column in enumerate(self.columns) if column.key)
-        return tuple(at for _, at in keyed)
-
-    @property
-    def stable(self) -> bool:
-        """Whether each row has a name that stays: its number, or the key of a table without numbers."""
-        return self.sort == "table" and (self.rowid is not None if self.numbered else bool(self.key))
+    stored: tuple[str, ...]  # the columns that an INSERT may give: the rest follows from them
+    key: tuple[int, ...]  # where the primary key's columns stand, in the key's order
+    folded: str  # the name as it is compared
+    stable: bool  # each row has a name that stays: its number, or the key of a table without numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,26 +89,30 @@ def read_structure(connection: Connection, version: str) -> Structure:
                 (name,),
             )
         )
-        reals = frozenset(at for at, column in enumerate(columns) if _is_real(column.type.upper()))
-        tables[folded] = Table(
-            name=name,
-            sort=sort,
-            columns=columns,
-            rowid=_rowid(columns, bool(without_rowid), sort),
-            numbered=not without_rowid,
-            made=made.get(folded, ""),
-            reals=reals,
-        )
+        tables[folded] = _table(name, sort, columns, made.get(folded, ""), numbered=not without_rowid)
     encoding = str(connection.own("pragma encoding")[0][0])
     modules = frozenset(fold(str(name)) for (name,) in connection.own("pragma module_list"))
     return Structure(version, tables, encoding == "UTF-8", modules)
 
 
-def _rowid(columns: tuple[Column, ...], without_rowid: bool, sort: str) -> str | None:
-    if without_rowid or sort == "view":
-        return None
+def _table(name: str, sort: str, columns: tuple[Column, ...], made: str, *, numbered: bool) -> Table:
     taken = {fold(column.name) for column in columns}
-    return next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
+    free = next((rowid for rowid in ("rowid", "_rowid_", "oid") if rowid not in taken), None)
+    rowid = free if numbered and sort != "view" else None
+    key = tuple(at for _, at in sorted((column.key, at) for at, column in enumerate(columns) if column.key))
+    return Table(
+        name=name,
+        sort=sort,
+        columns=columns,
+        rowid=rowid,
+        numbered=numbered,
+        made=made,
+        reals=frozenset(at for at, column in enumerate(columns) if _is_real(column.type.upper())),
+        stored=tuple(column.name for column in columns if column.hidden == 0),
+        key=key,
+        folded=fold(name),
+        stable=sort == "table" and (rowid is not None if numbered else bool(key)),
+    )
 
 
 # --- for people and models -------------------------------------------------------------------------------------------
