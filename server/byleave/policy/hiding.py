@@ -29,9 +29,13 @@ class Hiding:
         self.patterns = tuple(patterns)
         for pattern in self.patterns:
             check_pattern(pattern)
-        self._spec = GitIgnoreSpec.from_lines(fold_parts(pattern) for pattern in self.patterns)
-        self._may = _one_regex(self._spec)
-        self._folder_hides: Callable[[str], bool] = lru_cache(maxsize=_REMEMBERED)(self._hides_folder)
+        folded = [fold_parts(pattern) for pattern in self.patterns]
+        self._spec = GitIgnoreSpec.from_lines(folded)
+        # Nearly every path is settled by two regexes, of patterns that name a component and of those that name a path;
+        # the patterns are asked in turn, with the last word to the last one, only where one of them may hide it.
+        self._names = _one_regex(pattern for pattern in folded if "/" not in pattern.rstrip("/"))
+        self._paths = _one_regex(pattern for pattern in folded if "/" in pattern.rstrip("/"))
+        self._folder_hides: Callable[[str], bool] = lru_cache(maxsize=_REMEMBERED)(self.hides_folded)
 
     def hides(self, path: str) -> bool:
         """Whether `path` (relative to the workspace, POSIX form) is hidden, by its name or by a folder it lies in."""
@@ -43,25 +47,23 @@ class Hiding:
 
     def hides_folded(self, path: str) -> bool:
         """The same for a path that is folded already."""
-        # Nearly every path is settled by the one regex; the patterns are asked in turn where one of them may hide it.
-        return self._may.match(path + "/") is not None and self._hides_folder(path)
-
-    def _hides_folder(self, path: str) -> bool:
-        folder, _, _ = path.rpartition("/")
-        return self._matches(path) or bool(folder and self._folder_hides(folder))
+        folder, _, name = path.rpartition("/")
+        may = self._names.match(name + "/") or self._paths.match(path + "/")
+        return (may is not None and self._matches(path)) or (folder != "" and self._folder_hides(folder))
 
     def _matches(self, path: str) -> bool:
         # As a file and as a folder: which of them it is, a name does not say.
         return self._spec.match_file(path) or self._spec.match_file(path + "/")
 
 
-def _one_regex(spec: GitIgnoreSpec) -> re.Pattern[str]:
-    """Matches whatever a pattern of `spec` hides, and some that another brings back: too much, never too little."""
+def _one_regex(patterns: Iterable[str]) -> re.Pattern[str]:
+    """Matches whatever one of `patterns` hides, and some that another brings back: too much, never too little."""
     regexes: list[re.Pattern[str]] = []
-    for pattern in spec.patterns:
+    for pattern in GitIgnoreSpec.from_lines(patterns).patterns:
         regex = cast("re.Pattern[str] | None", pattern.regex)  # pyright: ignore[reportUnknownMemberType] (left open there)
         if pattern.include and regex is not None:
             regexes.append(regex)
+    # "In any folder" stands once before all of them, not once in each: a regex tries every one at every folder.
     flat = [regex.pattern.replace("(?P<ps_d>", "(?:").removeprefix("^") for regex in regexes]
     anywhere = [source.removeprefix(_ANYWHERE) for source in flat if source.startswith(_ANYWHERE)]
     anchored = [source for source in flat if not source.startswith(_ANYWHERE)]
