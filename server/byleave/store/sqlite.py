@@ -94,7 +94,7 @@ class _Files:
     """The files that must stay what they were when they were opened: same inode, never shorter."""
 
     def __init__(self, *paths: Path) -> None:
-        self._paths = paths
+        self._paths = [str(path) for path in paths]
         self._known = [(it.st_dev, it.st_ino) for it in map(os.stat, paths)]
         self._sizes = [0] * len(paths)
 
@@ -299,8 +299,8 @@ class SqliteStore:
         return tuple(standing(request_of(row), now) for row in rows)
 
     async def usage(self, prefix: str) -> Sequence[Usage]:
-        sql = "SELECT key, used, held FROM budget WHERE substr(key, 1, length(?1)) = ?1 ORDER BY key"
-        rows = await self._read(lambda connection: connection.execute(sql, (prefix,)).fetchall())
+        sql = "SELECT key, used, held FROM budget WHERE substr(key, 1, length(:prefix)) = :prefix ORDER BY key"
+        rows = await self._read(lambda connection: connection.execute(sql, {"prefix": prefix}).fetchall())
         return tuple(Usage(*row) for row in rows)
 
     async def last_undoable(self, session: str) -> str | None:
