@@ -145,6 +145,15 @@ def test_a_database_that_was_broken_before_does_not_keep_from_undoing(world: Wor
     assert world.dump() == before
 
 
+def test_a_value_longer_than_a_statement_may_hold_comes_back(tmp_path: Path) -> None:
+    world = make_world(tmp_path, "create table t (a, b); insert into t values ('x', zeroblob(5000000)), ('y', 1)")
+    before = world.dump()
+    manifest = done(world, "delete from t where a = 'x'")
+    assert world.databases.settle(manifest) == "committed"
+    world.undo(manifest)
+    assert world.dump() == before
+
+
 @pytest.mark.parametrize(
     ("schema", "sql", "why"),
     [

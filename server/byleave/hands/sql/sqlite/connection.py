@@ -25,10 +25,11 @@ from byleave.hands.sql.lexer import fold
 from byleave.hands.sql.sqlite.place import Identity, Place
 from byleave.hands.sql.sqlite.words import in_words
 
+#: The longest value in a statement of the agent; our own put back whatever was there.
+MOST_LENGTH = 1_000_000
 LIMITS: Mapping[int, int] = {
-    apsw.SQLITE_LIMIT_LENGTH: 1_000_000,
     apsw.SQLITE_LIMIT_SQL_LENGTH: 64 * 1024,
-    apsw.SQLITE_LIMIT_EXPR_DEPTH: 100,
+    apsw.SQLITE_LIMIT_EXPR_DEPTH: 500,
     apsw.SQLITE_LIMIT_COMPOUND_SELECT: 50,
     apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1000,
     apsw.SQLITE_LIMIT_TRIGGER_DEPTH: 10,
@@ -165,7 +166,7 @@ class Connection:
         """Whether a writer has died here and left a journal, which a reading connection must not roll back."""
         cursor: Any = self.raw.cursor()
         try:
-            cursor.execute("pragma schema_version")
+            list(cursor.execute("pragma schema_version"))
         except apsw.ReadOnlyError:
             return True
         except apsw.Error:
@@ -192,9 +193,12 @@ class Connection:
 
         cursor: Any = self.raw.cursor()
         cursor.exec_trace = stop
-        with self._agent(allows, seconds=2.0), suppress(apsw.ExecTraceAbort):
-            cursor.execute(sql, bindings)
-        return tuple(self.warden.acts)
+        try:
+            with self._agent(allows, seconds=2.0), suppress(apsw.ExecTraceAbort):
+                cursor.execute(sql, bindings)
+            return tuple(self.warden.acts)
+        finally:
+            cursor.close(True)
 
     @contextmanager
     def running(
@@ -203,9 +207,13 @@ class Connection:
         """Run the agent's statement. Exactly one: a second one in the text would stop it."""
         running = Running(self.raw.cursor())
         running.cursor.exec_trace = running.begins
-        with self._agent(allows, seconds):
-            running.cursor.execute(sql, bindings)
-            yield running
+        try:
+            with self._agent(allows, seconds):
+                running.cursor.execute(sql, bindings)
+                yield running
+        finally:
+            # A statement that is not ended keeps its lock.
+            running.cursor.close(True)
 
     @contextmanager
     def _agent(self, allows: Callable[[Act], bool], seconds: float) -> Generator[None]:
@@ -214,12 +222,14 @@ class Connection:
         warden.allows, warden.own, warden.refused = allows, False, ""
         warden.acts.clear()
         until = time.monotonic() + seconds
+        whole = self.raw.limit(apsw.SQLITE_LIMIT_LENGTH, MOST_LENGTH)
         self.raw.set_progress_handler(lambda: time.monotonic() > until, TICKS)
         try:
             with self._words():
                 yield
         finally:
             warden.own = True
+            self.raw.limit(apsw.SQLITE_LIMIT_LENGTH, whole)
             self.raw.set_progress_handler(None)
 
     @contextmanager

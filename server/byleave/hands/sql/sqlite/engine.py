@@ -279,7 +279,6 @@ def _page(connection: Connection, statement: Statement, allows: Callable[[Act], 
                 more, note = True, f"cut at {MOST_BYTES // 1024} kB: name the columns that you need"
                 break
             found.append(tuple(row))
-        running.cursor.close(True)
     return Rows(running.columns, tuple(found), more, note)
 
 

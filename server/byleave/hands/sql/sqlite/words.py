@@ -55,7 +55,7 @@ def in_words(error: Exception, database: str, refused: str) -> Refused:  # noqa:
                 "a list for `?`, an object for `:name`",
             )
         case apsw.TooBigError():
-            return Refused(Word.FAILED, f"{named}: a value of more than 1 MB", "read a part of it with `substr`")
+            return Refused(Word.FAILED, f"{named}: a value of more than 1 MB", "leave that column or row out")
         case apsw.ReadOnlyError() | apsw.PermissionsError() | apsw.CantOpenError():
             return Refused(
                 Word.FAILED, f"{named} cannot be opened for this: {said}", "ask a person to look at its file and folder"
