@@ -190,6 +190,27 @@ def test_what_a_search_passes_over(name: str, barred: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "hidden"),
+    [
+        ("data/backups", True),
+        ("data/backups/monday.sql", True),
+        ("Data/BACKUPS/monday.sql", True),
+        ("data/shop.db-journal", True),
+        (".env", True),
+        ("data", False),
+        ("data/backups2", False),
+        ("byleave.toml", False),
+        ("src/app.py", False),
+        (".", False),
+        ("", False),
+    ],
+)
+def test_a_search_from_above_shows_nothing_that_reading_would_be_refused(path: str, hidden: bool) -> None:
+    assert Floor(GROUND).hides(path) is hidden
+    assert Floor(dataclasses.replace(GROUND, workspace="/")).hides("mnt/backups/x")
+
+
+@pytest.mark.parametrize(
     ("workspace", "name", "inside"),
     [
         (ROOT, f"{ROOT}/a/b", "a/b"),
