@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_NAMES = {seconds: name for name, seconds in PERIODS.items()}
 _RATE = re.compile(r"(?P<count>[1-9][0-9]{0,8}) ?/ ?(?P<period>second|minute|hour|day)")
 
 
@@ -29,8 +30,7 @@ class Rate:
         return cls(int(found["count"]), PERIODS[found["period"]])
 
     def __str__(self) -> str:
-        name = next(name for name, seconds in PERIODS.items() if seconds == self.period_s)
-        return f"{self.count}/{name}"
+        return f"{self.count}/{_NAMES[self.period_s]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ class JoinedStore:
 
     async def _try(self, entry: Entry) -> Receipt | None:
         """None where the owner went and certainly had not taken the entry."""
-        store = await self.join()
+        store = self._store or await self.join()
         try:
             return await store.append(entry)
         except OwnerGone as gone:

@@ -12,8 +12,8 @@ import hashlib
 import hmac
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, assert_never, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, assert_never, cast
 
 from pydantic_core import from_json, to_json
 
@@ -37,16 +37,14 @@ from byleave.store.entry import (
 LARGEST = 2**53
 
 
-@dataclass(frozen=True, slots=True)
-class Tip:
+class Tip(NamedTuple):
     """The end of the chain as committed: the next record follows it."""
 
     seq: int
     head: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class OpenCall:
+class OpenCall(NamedTuple):
     """A call without an outcome: its intent, its commit if there is one, and what it holds of each budget."""
 
     session: str
@@ -57,15 +55,18 @@ class OpenCall:
 
 @dataclass(slots=True)
 class Known:
-    """What the writer knows without looking: which log it is, its end as committed, and the calls that are open.
+    """What the writer knows without looking: which log it is, its end as committed, the calls that are open, and of
+    rates (their arrival time) and budgets (used, held) those that it has looked up before.
 
-    INVARIANT: changed only by `Draft.count`, after COMMIT returned. Changed earlier, one failed commit would make every
-    later record look forged.
+    INVARIANT: what a draft decided gets here only by `Draft.count`, after COMMIT returned. Earlier, one failed commit
+    would make every later record look forged.
     """
 
     log_id: bytes
     tip: Tip
     open_calls: dict[str, OpenCall]
+    rates: dict[str, int] = field(default_factory=dict[str, int])
+    budgets: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
 
 def calls_in(connection: sqlite3.Connection) -> dict[str, OpenCall]:
@@ -111,7 +112,6 @@ class Draft:
         self._records: list[tuple[int, bytes, bytes, bytes]] = []
         self._rates: dict[str, int] = {}
         self._budgets: dict[str, tuple[int, int]] = {}
-        self._found: dict[str, tuple[int, int]] = {}
         self._calls: dict[str, OpenCall | None] = {}
         self._requests: dict[str, Request | None] = {}
         self._kept: list[tuple[int, str, str]] = []
@@ -159,7 +159,7 @@ class Draft:
                 self._calls[entry.call] = OpenCall(str(entry.body.get("session", "")), seq, None, held)
             case Kind.COMMIT if call is not None:
                 more = {key: call.held.get(key, 0) + held.get(key, 0) for key in call.held.keys() | held.keys()}
-                self._calls[entry.call] = replace(call, commit_seq=seq, held=more)
+                self._calls[entry.call] = call._replace(commit_seq=seq, held=more)
             case Kind.OUTCOME | Kind.UNKNOWN if call is not None:
                 self._settle(call.held, {} if entry.kind is Kind.UNKNOWN else entry.settle or {})
                 self._calls[entry.call] = None
@@ -218,7 +218,7 @@ class Draft:
         kind = entry.kind if refused is None else Kind.REFUSAL
         seq = self._tip.seq + 1
         # INVARIANT: these five come first and in this order; `audit/verify.py` reads them without parsing the rest.
-        header: dict[str, object] = {"v": 1, "seq": seq, "at": self._at_us, "kind": kind, "call": entry.call}
+        header: dict[str, object] = {"v": 1, "seq": seq, "at": self._at_us, "kind": kind.value, "call": entry.call}
         if refused is not None:
             header["refused"] = {
                 "no": refused.no,
@@ -237,16 +237,20 @@ class Draft:
     # --- reading through ---------------------------------------------------------------------------------------
 
     def _rate(self, key: str) -> int:
-        if key not in self._rates:
+        if key in self._rates:
+            return self._rates[key]
+        if key not in self._known.rates:
             row = self._one("SELECT tat_us FROM rate WHERE key = ?", key)
-            self._rates[key] = row[0] if row else 0
-        return self._rates[key]
+            self._known.rates[key] = row[0] if row else 0
+        return self._known.rates[key]
 
     def _budget(self, key: str) -> tuple[int, int]:
-        if key not in self._budgets:
+        if key in self._budgets:
+            return self._budgets[key]
+        if key not in self._known.budgets:
             row = self._one("SELECT used, held FROM budget WHERE key = ?", key)
-            self._budgets[key] = self._found[key] = (row[0], row[1]) if row else (0, 0)
-        return self._budgets[key]
+            self._known.budgets[key] = (row[0], row[1]) if row else (0, 0)
+        return self._known.budgets[key]
 
     def _call(self, call: str) -> OpenCall | None:
         return self._calls[call] if call in self._calls else self._known.open_calls.get(call)
@@ -274,7 +278,7 @@ class Draft:
         many(
             "INSERT INTO budget VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
             " SET used = excluded.used, held = excluded.held",
-            [(key, *now) for key, now in self._budgets.items() if now != self._found[key]],
+            [(key, *now) for key, now in self._budgets.items()],
         )
         many(
             "INSERT INTO open_call VALUES (?, ?, ?, ?, ?) ON CONFLICT (call) DO UPDATE"
@@ -302,6 +306,8 @@ class Draft:
     def count(self) -> None:
         """The transaction is on disk: from now on what it wrote is what is known."""
         self._known.tip = self._tip
+        self._known.rates |= self._rates
+        self._known.budgets |= self._budgets
         for call, it in self._calls.items():
             if it is None:
                 self._known.open_calls.pop(call, None)
