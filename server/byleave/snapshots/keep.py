@@ -23,8 +23,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from byleave.capability import Refused, Word
+from byleave.hands.files.system import sync_file_system
 
-_MAX_INLINE = 256 << 10  # bytes of images that go into the manifest itself
+_MAX_SMALL = 256 << 10  # bytes of an image that goes into the manifest itself
+_MAX_INLINE = 16 << 20  # bytes of all of them
+_SYNCED_EACH = 16  # more images than these are synced with their whole file system at once
 _MAX_WAITING = 32 << 20  # bytes of images held in memory until their call is sealed; the oldest go to disk first
 _CALL = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
@@ -41,6 +44,7 @@ class Snapshots:
         self._lock = threading.Lock()
         self._waiting: OrderedDict[str, bytes] = OrderedDict()
         self._size = 0
+        self._loaded: dict[str, bytes] = {}  # the images in the manifest that was read last
 
     # -- Keeper -----------------------------------------------------------------------------------------------
 
@@ -50,7 +54,7 @@ class Snapshots:
             self._hold(address, content)
             while self._size > _MAX_WAITING:
                 oldest = next(iter(self._waiting))
-                self._write_image(oldest, self._waiting[oldest])
+                self._write_images({oldest: self._waiting[oldest]})
                 self._size -= len(self._waiting.pop(oldest))
         return address
 
@@ -58,7 +62,7 @@ class Snapshots:
         if not _ADDRESS.fullmatch(address):
             raise Refused(Word.FAILED, "a snapshot names no image")
         with self._lock:
-            held = self._waiting.get(address)
+            held = self._waiting.get(address, self._loaded.get(address))
         if held is None:
             held = self._read_image(address)
         if held is None:
@@ -75,11 +79,10 @@ class Snapshots:
         inline: dict[str, str] = {}
         room = _MAX_INLINE
         for address, content in sorted(held.items(), key=lambda item: len(item[1])):
-            if len(content) <= room:
+            if len(content) <= min(room, _MAX_SMALL):
                 room -= len(content)
                 inline[address] = base64.b64encode(content).decode()
-            else:
-                self._write_image(address, content)
+        self._write_images({address: content for address, content in held.items() if address not in inline})
         body = json.dumps({"call": call, "manifest": manifest, "images": inline}, separators=(",", ":"))
         seal = hashlib.sha256(body.encode()).hexdigest()
         _write(path, f"{seal}\n{body}\n".encode())
@@ -132,14 +135,16 @@ class Snapshots:
         seal, _, body = content.partition(b"\n")
         if hashlib.sha256(body.rstrip(b"\n")).hexdigest().encode() != seal:
             raise Refused(Word.FAILED, f"the snapshot of `{call}` is damaged", "nothing was done")
-        return cast("dict[str, Any]", json.loads(body))
+        loaded = cast("dict[str, Any]", json.loads(body))
+        self._loaded = {address: base64.b64decode(image) for address, image in loaded["images"].items()}
+        return loaded
 
     def _inlined(self, address: str) -> Iterator[bytes]:
         """From manifests, the newest first: a small image lies in the one that named it."""
         for call in reversed(self.calls()):
-            loaded = self._load(call)
-            if loaded is not None and address in loaded["images"]:
-                yield base64.b64decode(loaded["images"][address])
+            self._load(call)
+            if address in self._loaded:
+                yield self._loaded[address]
 
     def _read_image(self, address: str) -> bytes | None:
         try:
@@ -147,12 +152,16 @@ class Snapshots:
         except FileNotFoundError:
             return None
 
-    def _write_image(self, address: str, content: bytes) -> None:
-        path = self._images / address[:2] / address
-        if self._read_image(address) != content:
+    def _write_images(self, images: Mapping[str, bytes]) -> None:
+        """On disk when it returns, each where it is looked for."""
+        new = {address: content for address, content in images.items() if self._read_image(address) != content}
+        each = len(new) <= _SYNCED_EACH
+        for address, content in new.items():
+            path = self._images / address[:2] / address
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            _write(path, content)
-            _sync(self._images)
+            _write(path, content, sync=each)
+        if new:
+            _sync(self._images, whole=not each)
 
 
 def _addresses(value: object) -> set[str]:
@@ -166,7 +175,7 @@ def _addresses(value: object) -> set[str]:
     return set()
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, *, sync: bool = True) -> None:
     """Whole or not at all: another name, synced, renamed, and the folder synced."""
     new = path.with_name(f"{path.name}.{os.urandom(4).hex()}.new")
     try:
@@ -175,21 +184,27 @@ def _write(path: Path, content: bytes) -> None:
             view = memoryview(content)
             while view:
                 view = view[os.write(fd, view) :]
-            os.fsync(fd)
+            if sync:
+                os.fsync(fd)
         finally:
             os.close(fd)
         os.rename(new, path)
-        _sync(path.parent)
+        if sync:
+            _sync(path.parent)
     except OSError as error:
         new.unlink(missing_ok=True)
         what = "no space left on the disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "the disk refused it"
         raise Refused(Word.FAILED, f"the snapshot cannot be written: {what}", "nothing was done") from None
 
 
-def _sync(folder: Path) -> None:
+def _sync(folder: Path, *, whole: bool = False) -> None:
+    """Make the names in a folder durable; with `whole`, everything on its file system."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        if whole:
+            sync_file_system(fd)
+        else:
+            os.fsync(fd)
     finally:
         os.close(fd)
 

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from byleave.capability import Sort
+from byleave.hands.files import system
 from byleave.hands.files.nodes import Node, Nodes, dress, pieces, xattrs_of
 from byleave.hands.files.resolve import Descriptor, Resolver
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _TMPFILE: int | None = getattr(os, "O_TMPFILE", None)
 _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL, errno.ENOSYS})
+
+_SYNCED_EACH = 64  # more files than these are synced with their whole file system at once
 
 Image = Callable[[str], bytes]
 
@@ -83,10 +86,17 @@ def place(drafted: Draft, folder: int, name: str, like: Node) -> None:
 
 def build(resolver: Resolver, folder: int, name: str, nodes: Nodes, image: Image) -> None:
     """Make a tree under `name`, synced, to the byte, mode, time and attribute. OSError leaves a part: raze it."""
-    top = nodes[0]
-    if top.sort is not Sort.FOLDER:
-        _make(folder, name, top, image)
-        return
+    each = len(nodes) <= _SYNCED_EACH
+    if nodes[0].sort is not Sort.FOLDER:
+        _make(folder, name, nodes[0], image, sync=each)
+    else:
+        _build_tree(resolver, folder, name, nodes, image, sync=each)
+    if not each:
+        held = Descriptor(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder))
+        system.sync_file_system(held.fd)
+
+
+def _build_tree(resolver: Resolver, folder: int, name: str, nodes: Nodes, image: Image, *, sync: bool) -> None:
     os.mkdir(name, 0o700, dir_fd=folder)
     held = resolver.open_below(folder, (name,))
     folders = [node for node in nodes if node.sort is Sort.FOLDER]
@@ -96,15 +106,16 @@ def build(resolver: Resolver, folder: int, name: str, nodes: Nodes, image: Image
     for node in nodes:
         if node.sort is not Sort.FOLDER:
             above = resolver.open_below(held.fd, node.rel.split("/")[:-1])
-            _make(above.fd, node.rel.split("/")[-1], node, image)
+            _make(above.fd, node.rel.split("/")[-1], node, image, sync=sync)
     for node in reversed(folders):  # last, and the deepest first: making what is in it moves a folder's time
         parts = node.rel.split("/") if node.rel else []
         made = resolver.open_below(held.fd, parts, os.O_RDONLY | os.O_DIRECTORY)
         dress(made.fd, node, time=True)
-        os.fsync(made.fd)
+        if sync:
+            os.fsync(made.fd)
 
 
-def _make(folder: int, name: str, node: Node, image: Image) -> None:
+def _make(folder: int, name: str, node: Node, image: Image, *, sync: bool) -> None:
     if node.sort is Sort.LINK:
         os.symlink(node.link or "", name, dir_fd=folder)
         now = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -115,7 +126,8 @@ def _make(folder: int, name: str, node: Node, image: Image) -> None:
     held = Descriptor(os.open(name, _NEW, 0o600, dir_fd=folder))
     write_all(held.fd, image(node.digest or ""))
     dress(held.fd, node, time=True)
-    os.fsync(held.fd)
+    if sync:
+        os.fsync(held.fd)
 
 
 def raze(resolver: Resolver, folder: int, name: str) -> None:

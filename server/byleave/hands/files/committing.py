@@ -102,7 +102,7 @@ class Commit:
         self._ground.step("check")
         self._is_there(work.landing, change.path)
         if not work.landing.missing:
-            self._is_like(work.landing.folder, work.landing.name, change.before, change.path)
+            self._is_before(work.landing, change)
         if change.source is not None and work.origin is not None:
             self._is_there(work.origin, change.source)
             self._is_thing(work.origin.folder, work.origin.name, change)
@@ -119,6 +119,14 @@ class Commit:
     def _is_like(self, folder: Descriptor | None, name: str, wanted: Nodes | None, path: str) -> None:
         if folder is None or not alike(self._look(folder.fd, name), wanted):
             raise _Conflict(path)
+
+    def _is_before(self, landing: Landing, change: Change) -> None:
+        """A tree is only looked at from outside here: all of it is compared once nobody can write to it by name."""
+        before = change.before
+        if before is None or len(before) == 1 or landing.folder is None:
+            self._is_like(landing.folder, landing.name, before, change.path)
+        elif os.stat(landing.name, dir_fd=landing.folder.fd, follow_symlinks=False).st_ino != before[0].inode:
+            raise _Conflict(change.path)
 
     def _is_thing(self, folder: Descriptor | None, name: str, change: Change) -> None:
         """A moved thing: a file by its bytes, a folder by being that folder; what is in it goes along as it is."""

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from byleave.capability import Refused, Word
+from byleave.capability import Refused, Sort, Word
 from byleave.hands.files.locating import Locator
 from byleave.hands.files.manifest import Change, joined
+from byleave.hands.files.nodes import Node
 from byleave.hands.files.resolve import Resolver
 from byleave.hands.stage import Keeper
 
@@ -47,26 +48,26 @@ class Ground:
     def new_id(self) -> str:
         return base64.b32encode(os.urandom(10)).decode().lower()
 
-    def traits_at(self, path: str) -> frozenset[str]:
-        """What a name does not show of what lies there now."""
-        try:
-            return self.locator.locate(path, follow=False, warm=False).traits
-        except Refused:
-            return self.traits_by_name(path)
-
-    def traits_by_name(self, path: str) -> frozenset[str]:
-        return frozenset({"hidden"}) if self.locator.hides(path) else frozenset()
+    def traits_at(self, path: str, node: Node) -> frozenset[str]:
+        """What a name does not show of what lies there now. Looks again only for what has other names."""
+        if node.names > 1 and node.sort is Sort.FILE:
+            try:
+                return self.locator.locate(path, follow=False, warm=False).traits
+            except Refused:  # a name that cannot be asked for: doubt is hidden
+                return frozenset({"hidden-alias"})
+        return self.locator.traits(path, sort=node.sort, mode=node.mode, uid=node.uid, names=node.names)
 
     def traits_of(self, change: Change) -> dict[str, frozenset[str]]:
         """Of every path that a change touches: of those that are there by looking, of those that will be by name."""
         there = [(change.path, change.before), (change.source, change.after if change.source else None)]
         to_come = [(change.path, change.after), (change.source, change.refill)]
         out: dict[str, frozenset[str]] = {}
-        for looked, sides in ((self.traits_at, there), (self.traits_by_name, to_come)):
+        for sides, is_there in ((there, True), (to_come, False)):
             for path, nodes in sides:
                 for node in nodes or () if path is not None else ():
                     where = joined(path or "", node.rel)
-                    out[where] = out.get(where, frozenset[str]()) | looked(where)
+                    traits = self.traits_at(where, node) if is_there else self.locator.traits_by_name(where)
+                    out[where] = out.get(where, frozenset[str]()) | traits
         return out
 
     @contextmanager

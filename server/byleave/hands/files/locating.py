@@ -66,27 +66,29 @@ class Locator:
 
     def located(self, path: str, seen: os.stat_result | None, *, handle: Handle | None, warm: bool) -> Located:
         """A place by its canonical path, with what its name does not show."""
-        traits = {"hidden"} if path != "." and self.hides(path) else set[str]()
         if seen is None:
-            return Located(path, self.target(path), Sort.ABSENT, traits=frozenset(traits), handle=handle)
+            return Located(path, self.target(path), Sort.ABSENT, traits=self.traits_by_name(path), handle=handle)
+        sort, mode = sort_of(seen.st_mode), stat.S_IMODE(seen.st_mode)
+        traits = self.traits(path, sort=sort, mode=mode, uid=seen.st_uid, names=seen.st_nlink)
         if self.aliases.has(seen, warm=warm):
-            traits.add("hidden-alias")
-        if seen.st_nlink > 1 and stat.S_ISREG(seen.st_mode):
-            traits.add("hard-link")
-        if not seen.st_mode & 0o222 and not stat.S_ISLNK(seen.st_mode):
-            traits.add("readonly")
-        if seen.st_uid not in self._owners:
-            traits.add("other-user")
-        return Located(
-            path,
-            self.target(path),
-            sort_of(seen.st_mode),
-            seen.st_size,
-            stat.S_IMODE(seen.st_mode),
-            (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns),
-            frozenset(traits),
-            handle,
+            traits |= {"hidden-alias"}
+        identity = (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
+        return Located(path, self.target(path), sort, seen.st_size, mode, identity, traits, handle)
+
+    def traits(self, path: str, *, sort: Sort, mode: int, uid: int, names: int) -> frozenset[str]:
+        """All that can be told without looking for other names of it."""
+        return self.traits_by_name(path).union(
+            trait
+            for trait, holds in (
+                ("hard-link", names > 1 and sort is Sort.FILE),
+                ("readonly", not mode & 0o222 and sort is not Sort.LINK),
+                ("other-user", uid not in self._owners),
+            )
+            if holds
         )
+
+    def traits_by_name(self, path: str) -> frozenset[str]:
+        return frozenset({"hidden"}) if path != "." and self.hides(path) else frozenset()
 
 
 def landing_of(at: Located) -> Landing:

@@ -232,12 +232,14 @@ def look_at(
     device, socket or pipe in it: such a thing can be neither kept nor made again.
     """
 
-    def take(fd: int, size: int) -> tuple[str | None, bool]:
+    def take(fd: int, size: int) -> tuple[str, bool]:
         kept = keep is not None and (budget is None or budget.takes(size))
-        return (_taken(fd, size, keep if kept else None) if digests else None), kept
+        return _taken(fd, size, keep if kept else None), kept
+
+    read = take if digests else None
 
     try:
-        top = _node(folder, name, "", take)
+        top = _node(folder, name, "", read)
     except FileNotFoundError:
         return None
     if top.sort is not Sort.FOLDER:
@@ -249,14 +251,14 @@ def look_at(
         parts = waiting.pop()
         here = resolver.open_below(held.fd, parts, _LIST)
         for entry in sorted(os.listdir(here.fd)):
-            node = _node(here.fd, entry, "/".join((*parts, entry)), take)
+            node = _node(here.fd, entry, "/".join((*parts, entry)), read)
             out.append(node)
             if node.sort is Sort.FOLDER:
                 waiting.append((*parts, entry))
     return tuple(out)
 
 
-def _node(folder: int, name: str, rel: str, take: Callable[[int, int], tuple[str | None, bool]]) -> Node:
+def _node(folder: int, name: str, rel: str, take: Callable[[int, int], tuple[str, bool]] | None) -> Node:
     seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
     sort = sort_of(seen.st_mode)
     mode = stat.S_IMODE(seen.st_mode)
@@ -275,6 +277,11 @@ def _node(folder: int, name: str, rel: str, take: Callable[[int, int], tuple[str
         return Node(
             rel, sort, mode, seen.st_uid, seen.st_gid, seen.st_mtime_ns, xattrs=xattrs_of(held.fd), inode=seen.st_ino
         )
+    if take is None:
+        return Node(
+            rel, sort, mode, seen.st_uid, seen.st_gid, seen.st_mtime_ns, seen.st_size,
+            kept=False, names=seen.st_nlink, inode=seen.st_ino,
+        )  # fmt: skip
     held = open_file(folder, name)
     seen = os.fstat(held.fd)
     digest, kept = take(held.fd, seen.st_size)

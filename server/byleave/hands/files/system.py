@@ -142,6 +142,15 @@ def _is_there(folder: int, name: str) -> bool:
     return True
 
 
+def sync_file_system(descriptor: int) -> None:
+    """syncfs(2): everything written on the descriptor's file system is on disk; where there is none, sync(2)."""
+    call = getattr(_libc, "syncfs", None)
+    if call is None:
+        os.sync()
+    else:
+        _checked(call(ctypes.c_int(descriptor)), "syncfs")
+
+
 def is_kernel_file_system(descriptor: int) -> bool:
     """Whether the descriptor lies on `/proc`, `/sys` or their like. Where the system cannot tell, it is not."""
     if not LINUX:
