@@ -1,10 +1,10 @@
 """What the gate costs, by layer, over the same tools on a bare SDK server and over one fsync. One interleaved run.
 
-    python bench/gate.py [--calls 300] [--disk real|simulated] [--json]
+    python bench/gate.py [--calls 300] [--disk real|simulated] [--us 1000] [--json]
 
 Every round does each thing once, in turn, so that a slow second of the machine falls on all of them alike. `real` is
 the disk under the temporary folder (TMPDIR, which should not be a tmpfs: reads that never block need a real file
-system); `simulated` is the same with every fsync slept out at exactly 1 ms by bench/disk.c (needs a C compiler), which
+system); `simulated` is the same with every fsync slept out at exactly --us by bench/disk.c (needs a C compiler), which
 shows ratios that a noisy disk hides.
 """
 
@@ -37,7 +37,6 @@ from byleave.store.opening import open_store
 HERE = Path(__file__).parent
 COMMAND = [sys.executable, "-P", "-c", "from byleave.cli import main; main()"]
 POLICY = 'extends = "develop"\n[limits]\nrate = "1000000/second"\n'
-SIMULATED_US = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +79,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--calls", type=int, default=300, help="rounds (default 300)")
     parser.add_argument("--disk", choices=["real", "simulated"], default="real")
+    parser.add_argument(
+        "--us", type=int, default=1000, help="what a simulated sync takes, in microseconds (default 1000)"
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--no-batch", action="store_true", help="leave out `check --batch`")
     options = parser.parse_args()
     if options.disk == "simulated" and "LD_PRELOAD" not in os.environ:
-        raise SystemExit(again_on_simulated_disk())
+        raise SystemExit(again_on_simulated_disk(options.us))
     with tempfile.TemporaryDirectory(prefix="byleave-bench-") as name:
         root = Path(name).resolve()
         rows, own = anyio.run(measure, root, options.calls)
@@ -95,12 +97,12 @@ def main() -> None:
         tell(rows, own, batch, options.calls, options.disk)
 
 
-def again_on_simulated_disk() -> int:
+def again_on_simulated_disk(us: int) -> int:
     """Build the shim and run this very command under it."""
     with tempfile.TemporaryDirectory() as name:
         library = Path(name) / "disk.so"
         subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, HERE / "disk.c"], check=True)
-        env = {**os.environ, "LD_PRELOAD": str(library), "SYNC_US": str(SIMULATED_US)}
+        env = {**os.environ, "LD_PRELOAD": str(library), "SYNC_US": str(us)}
         return subprocess.run([sys.executable, *sys.argv], env=env, check=False).returncode
 
 
