@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,7 +129,7 @@ def show(  # noqa: PLR0917 -- one for each option
 def follow(tool: str | None, verdict: str | None, last: int, as_json: bool, state_dir: Path | None) -> None:
     """Show records as they are written. Ctrl-C ends it."""
     wanted = Wanted(tool, verdict)
-    with _reading(state_dir) as reader:
+    with suppress(KeyboardInterrupt), _reading(state_dir) as reader:
         seen = max(0, reader.last() - last)
         while True:
             for seq, stored, _, _ in list(reader.rows(seen)):
