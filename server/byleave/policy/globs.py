@@ -59,8 +59,11 @@ def table_globs(patterns: Iterable[str]) -> re.Pattern[str]:
     """The `write` of a database: `public.orders`, `audit.*`, `*`. Without a dot the default schema is meant."""
     parts: list[str] = []
     for pattern in patterns:
-        anywhere = "" if "." in pattern or pattern == "*" else r"(?:main\.|public\.)?"
-        parts.append(anywhere + _component(fold(pattern), "."))
+        folded = fold(pattern)
+        # SQLite has no schemas but `main`, and its tables are judged by their bare names.
+        bare = folded.removeprefix("main.")
+        anywhere = r"(?:main\.)?" if bare != folded else r"(?:main\.|public\.)?"
+        parts.append(_component(folded, ".") if "." in bare or folded == "*" else anywhere + _component(bare, "."))
     return _one_of(parts)
 
 
