@@ -60,10 +60,13 @@ def table_globs(patterns: Iterable[str]) -> re.Pattern[str]:
     parts: list[str] = []
     for pattern in patterns:
         folded = fold(pattern)
-        # SQLite has no schemas but `main`, and its tables are judged by their bare names.
-        bare = folded.removeprefix("main.")
-        anywhere = r"(?:main\.)?" if bare != folded else r"(?:main\.|public\.)?"
-        parts.append(_component(folded, ".") if "." in bare or folded == "*" else anywhere + _component(bare, "."))
+        if folded.startswith("main."):
+            # SQLite has no other schema, and its tables are judged by their bare names.
+            parts.append(r"(?:main\.)?" + _component(folded.removeprefix("main."), "[^.]"))
+        elif "." in folded or folded == "*":
+            parts.append(_component(folded, "."))
+        else:
+            parts.append(r"(?:main\.|public\.)?" + _component(folded, "."))
     return _one_of(parts)
 
 
