@@ -567,3 +567,33 @@ def test_a_description_is_short_and_says_what_is_refused(name: str) -> None:
     text = " ".join((TOOLS[name].__doc__ or "").split())
     assert 80 < len(text) < 450
     assert "Refused:" in text
+
+
+def test_a_large_file_that_changed_between_survey_and_act_is_a_conflict(
+    bench: FileBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("byleave_capabilities.files.MAX_EDITED", 3)
+    (bench.root / "f").write_text("large\n")
+    tool = TOOLS["files_write"]
+    args = tool.arguments.model_validate({"path": "f", "text": "new\n"})
+    facts = run(tool.survey(args, Seeing(bench.workspace.view(warm=False))))
+    assert facts.content is None
+    (bench.root / "f").write_text("LARGE\n")
+    with pytest.raises(Refused) as no:
+        run(tool.perform(args, facts, bench.workspace.stage(tool.plan(args, facts))))
+    assert no.value.word == "conflict"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root is stopped by no mode")
+def test_when_the_state_directory_cannot_be_written_nothing_counts(bench: FileBench) -> None:
+    (bench.root / "f").write_text("old\n")
+    stage, _ = bench.staged("files_write", path="f", text="new\n")
+    stage.hold()
+    os.chmod(bench.state, 0o500)
+    try:
+        with pytest.raises(Refused) as no:
+            stage.commit()
+    finally:
+        os.chmod(bench.state, 0o700)
+    assert no.value.word == "failed"
+    assert (bench.root / "f").read_text() == "old\n"

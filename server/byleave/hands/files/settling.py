@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -74,27 +74,31 @@ def settle(ground: Ground, manifest: Mapping[str, object]) -> Settled:
     """After a crash: all of it, or nothing of it. Where the world matches neither, nothing is touched."""
     changes = changes_of(manifest)
     with ground.lock():
-        states = [_state(ground, change) for change in changes]
-        if _State.OTHER in states:
-            return Settled.UNKNOWN
-        if all(state is _State.AFTER for state in states):
-            for change in changes:
-                _clean(ground, change)
-                unmake(ground.resolver, change.unmade)
-            return Settled.COMMITTED
         try:
-            for change, state in zip(reversed(changes), reversed(states), strict=True):
-                if state is not _State.BEFORE:
-                    _put_back(ground, change)
-            for change in reversed(changes):
-                _clean(ground, change)
-                unmake(ground.resolver, change.made)
-        except (OSError, Refused):
+            return _settled(ground, changes)
+        except (OSError, Refused):  # not ours to read or to write any more, or an image is gone
             return Settled.UNKNOWN
-        if all(state is _State.BEFORE for state in states):
-            return Settled.DISCARDED
-        after = [_state(ground, change) for change in changes]
-        return Settled.REPAIRED if all(state is _State.BEFORE for state in after) else Settled.UNKNOWN
+
+
+def _settled(ground: Ground, changes: Sequence[Change]) -> Settled:
+    states = [_state(ground, change) for change in changes]
+    if _State.OTHER in states:
+        return Settled.UNKNOWN
+    if all(state is _State.AFTER for state in states):
+        for change in changes:
+            _clean(ground, change)
+            unmake(ground.resolver, change.unmade)
+        return Settled.COMMITTED
+    for change, state in zip(reversed(changes), reversed(states), strict=True):
+        if state is not _State.BEFORE:
+            _put_back(ground, change)
+    for change in reversed(changes):
+        _clean(ground, change)
+        unmake(ground.resolver, change.made)
+    if all(state is _State.BEFORE for state in states):
+        return Settled.DISCARDED
+    after = [_state(ground, change) for change in changes]
+    return Settled.REPAIRED if all(state is _State.BEFORE for state in after) else Settled.UNKNOWN
 
 
 # -- reversing ------------------------------------------------------------------------------------------------------

@@ -225,7 +225,11 @@ class FileStage:
         if effect.before is not None:
             if effect.before != now[0].digest:
                 raise _changed(at)
-        elif (now[0].inode, now[0].sort) != (at.identity[1], at.sort):
+            return
+        seen = (now[0].inode, now[0].size, now[0].mtime_ns)  # of a folder only which it is: it changes with its content
+        if now[0].sort is not at.sort or seen[:1] != at.identity[1:2]:
+            raise _changed(at)
+        if at.sort is Sort.FILE and seen != at.identity[1:]:
             raise _changed(at)
 
     def _add(
