@@ -54,7 +54,8 @@ class Reader:
         """Records in order, from the one after `after`: number, bytes, leaf, head. One view of the log throughout."""
         with self._in_words():
             sql = "SELECT seq, body, leaf, head FROM log WHERE seq > ? ORDER BY seq"
-            yield from self._connection.execute(sql, (after,))
+            for row in self._connection.execute(sql, (after,)):  # noqa: UP028 -- a cursor is not to be closed after us
+                yield row
 
     def newest(self) -> Iterator[tuple[int, bytes]]:
         """Records from the end backwards: number and bytes. Fetched by pages, so that no reader holds the log's WAL."""
