@@ -46,7 +46,7 @@ def draft(folder: int, private: Path, content: bytes, like: Node | None, *, time
             if error.errno not in _NO_TMPFILE:
                 raise
     if made is None:
-        private.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.mkdir(mode=0o700, exist_ok=True)
         fd, name = tempfile.mkstemp(dir=private)
         os.unlink(name)
         made = Draft(Descriptor(fd), False)

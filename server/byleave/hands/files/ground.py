@@ -75,9 +75,12 @@ class Ground:
         """One commit to this workspace at a time, across processes (flock(2): gone with the process that held it)."""
         name = hashlib.sha256(os.fsencode(self.resolver.real)).hexdigest()[:32]
         folder = self.private / "locks"
-        for made in (self.private, folder):  # each by itself: `parents=True` would give the upper one the umask's mode
-            made.mkdir(mode=0o700, exist_ok=True)
-        fd = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            for made in (self.private, folder):  # each by itself: `parents=True` gives the upper one the umask's mode
+                made.mkdir(mode=0o700, exist_ok=True)
+            fd = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError:
+            raise Refused(Word.FAILED, "the state directory cannot be written", "nothing was done") from None
         try:
             until = time.monotonic() + _LOCK_SECONDS
             while True:
