@@ -1,4 +1,4 @@
-"""A small world for tests of the whole gate: a workspace, a database, backups and a state directory, in a scratch folder."""
+"""A small world for tests of the whole gate: a workspace, a database, backups and a state directory."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from byleave.audit import record
 from byleave.audit.mask import Masker
 from byleave.capability import GateView, Refused, Word
 from byleave.consider import Considered
-from byleave.effects import LOOKING, Effect
+from byleave.effects import LOOKING, Effect, Undo
 from byleave.hands.stage import Settled
 from byleave.policy.judge import Decision
 from byleave.rails import charge
@@ -152,15 +152,19 @@ class Ledger:
     async def conclude_done(
         self, call: Call, effects: tuple[Effect, ...], manifest: Mapping[str, object] | None
     ) -> Receipt:
-        """Step 11 for what counts now. An undo is kept too, but is not what the next undo takes back by itself."""
+        """Step 11 for what counts now. An undo is kept too, but is not what the next undo takes back by itself.
+
+        A manifest alone is no promise: of an effect that cannot be undone it lets recovery settle, and no more.
+        """
         restores = None if manifest is None else manifest.get(RESTORES)
-        body = {**record.done(snapshot=manifest is not None), "tool": call.tool}
+        kept = manifest is not None and all(effect.undo is not Undo.NONE for effect in effects)
+        body = {**record.done(snapshot=kept), "tool": call.tool}
         entry = Entry(
             Kind.OUTCOME,
             call.id,
             body if restores is None else {**body, RESTORES: restores},
             settle=charge.used(self.session, effects),
-            kept=manifest is not None and restores is None,
+            kept=kept and restores is None,
             restores=None if restores is None else str(restores),
         )
         return await self._write(entry)

@@ -1,7 +1,7 @@
-"""A gate that dies at any step of a call: the world has changed only under a durable intent, and the next start settles it.
+"""A gate that dies at any step of a call: nothing changed without a durable intent, and the next start settles it.
 
-Each case runs one call in a process of its own, which kills itself (SIGKILL) at the named moment. Then the world and the
-log are looked at, a new gate is opened, and both are looked at again.
+Each case runs one call in a process of its own, which kills itself (SIGKILL) at the named moment. Then the world and
+the log are looked at, a new gate is opened, and both are looked at again.
 """
 
 from __future__ import annotations
