@@ -27,7 +27,7 @@ from byleave.store.place import Lock, Sessions
 from byleave.store.remote import OwnerGone
 from byleave.store.sqlite import open_sqlite
 from entries import Hands, answer, intent, look, outcome, records, request, verified
-from writing import Said, begin
+from writing import Said, begin, rest_of
 
 pytestmark = pytest.mark.anyio
 
@@ -216,8 +216,8 @@ def test_a_session_is_alive_exactly_as_long_as_its_process(state: Path) -> None:
     assert sessions.is_alive("other")
     with pytest.raises(StoreDown, match="already open"):
         sessions.begin("other")
-    child.kill()
-    child.communicate()
+    with child:
+        child.kill()
     assert not sessions.is_alive("other")
     assert list((state / "sessions").iterdir()) == []
 
@@ -234,17 +234,8 @@ async def test_a_session_that_is_no_name_is_never_a_file(state: Path, session: s
 # --- several processes ---------------------------------------------------------------------------------------------
 
 
-def finish(*children: subprocess.Popen[str], within: float = 20) -> list[str]:
-    outputs = []
-    for child in children:
-        out, err = child.communicate(timeout=within)
-        assert not err, err
-        outputs.append(out)
-    return outputs
-
-
 def test_three_processes_use_a_budget_up_to_the_last_one_and_no_further(state: Path) -> None:
-    said = Said.of(*finish(*[begin(state, f"p{number}", calls=20, limit=150) for number in range(3)]))
+    said = Said.of(*map(rest_of, [begin(state, f"p{number}", calls=20, limit=150) for number in range(3)]))
     assert len(said.intents) == 150
     assert len(said.noes) == 240 - 150
     assert said.downs == []
@@ -264,8 +255,7 @@ def test_when_the_owner_is_killed_another_takes_over_and_nothing_acknowledged_is
     before = [other.stdout.readline() for _ in range(40)]
     assert before[0] == "remote\n"
     owner.send_signal(signal.SIGKILL)
-    last_words, _ = owner.communicate(timeout=10)
-    said = Said.of(*before, finish(other)[0], last_words[: last_words.rindex("\n") + 1])
+    said = Said.of(*before, rest_of(other), rest_of(owner))
     assert len(said.downs) <= 4  # what was under way
     assert said.others.count("end") == 1
     written = {row.seq: from_json(row.body)["call"] for row in records(state)}

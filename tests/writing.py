@@ -56,9 +56,15 @@ def begin(state: Path, session: str, *, callers: int = 4, calls: int, limit: int
     """Start such a process; its output is read line by line."""
     arguments = [sys.executable, "-m", "writing", str(state), session, str(callers), str(calls), str(limit)]
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    return subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
-    )
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path})
+
+
+def rest_of(child: subprocess.Popen[str]) -> str:
+    """What it says until its end, whole lines only. (`communicate` would drop what `readline` has already buffered.)"""
+    assert child.stdout is not None
+    with child:
+        text = child.stdout.read()
+    return text[: text.rfind("\n") + 1]
 
 
 @dataclass

@@ -24,7 +24,7 @@ from pydantic_core import from_json
 from byleave.store.entry import Entry, Kind, Store, StoreDown
 from byleave.store.opening import open_store
 from entries import SESSION, as_the_owner_of_the_file, intent, look, outcome, records, verified
-from writing import Said, begin
+from writing import Said, begin, rest_of
 
 pytestmark = pytest.mark.anyio
 
@@ -66,8 +66,7 @@ async def test_killed_at_any_moment_under_load_it_has_kept_everything_it_acknowl
         assert child.stdout is not None
         heard = [child.stdout.readline() for _ in range(moments.randint(2, 400))]
         child.send_signal(signal.SIGKILL)
-        last_words, _ = child.communicate(timeout=10)
-        new = Said.of(*heard, last_words[: last_words.rfind("\n") + 1])
+        new = Said.of(*heard, rest_of(child))
         said.intents |= new.intents
         said.outcomes |= new.outcomes
     assert_all_acknowledged_is_there(state, said)
