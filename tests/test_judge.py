@@ -244,6 +244,12 @@ def test_a_database_section_is_a_limit_that_no_rule_lifts(effects: list[Effect],
     assert verdict(DATABASES + EVERYTHING, *effects, tool="sql_change") == expected
 
 
+def test_reading_a_table_that_write_does_not_list_is_no_trespass() -> None:
+    text = DATABASES + rule('trait = "not-granted"', "ask") + EVERYTHING
+    assert verdict(text, rows("read", name="shop/users"))[0] == "allow"
+    assert "test.rule" in verdict(text, rows("update", name="shop/users"))[1]
+
+
 @pytest.mark.parametrize(
     ("schema", "tool", "comes_to"),
     [
@@ -289,6 +295,15 @@ def test_a_strict_rule_about_a_table_speaks_about_a_change_somewhere_in_its_data
 
 def test_the_floor_beats_an_allow_and_both_are_told() -> None:
     assert verdict(EVERYTHING, file(path="/mnt/backups/x")) == ("deny", ["backups.protected", "all.allow"])
+
+
+def test_of_equal_verdicts_the_gates_own_come_before_the_rules() -> None:
+    """The first denial is the one that is told: what no policy lifts, before what this one says."""
+    text = rule('verb = "update"', "deny", "test.first") + rule('verb = "update"', "deny", "test.second")
+    assert verdict(text, file(path=".env"), file("read")) == (
+        "deny",
+        ["workspace.hidden", "judge.unmatched", "test.first", "test.second"],
+    )
 
 
 def test_what_the_floor_refuses_is_not_called_unmatched_as_well() -> None:

@@ -186,7 +186,7 @@ class Floor:
     def hides(self, path: str) -> bool:
         """The same for a path relative to the workspace: hidden files, and what else of it no tool may look at, such as
         backups and databases. So a search from above does not show what reading would be refused."""
-        return path not in ("", ".") and self.bars(f"{self.ground.workspace.rstrip('/')}/{path}")
+        return self.bars(f"{self.ground.workspace.rstrip('/')}/{path}")
 
 
 @lru_cache(maxsize=8)
