@@ -25,37 +25,60 @@ _SHORTEST = 4
 
 _MASKED = "[masked]"
 
-# Each bounded, so that no input makes matching slow. Where a shape has a group, only its last group is the secret.
-_SHAPES = (
-    # PEM, to its end or to the end of the text (RFC 7468)
-    r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:(?!-----END)[\s\S]){0,20000}"
-    r"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?",
-    r"\b(?:AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|ANVA|AROA)[A-Z0-9]{16}\b",  # AWS key ids
-    r"\b(?:gh[opsru]_[A-Za-z0-9]{20,255}|github_pat_[A-Za-z0-9_]{20,255})",  # GitHub
-    r"\bgl(?:pat|ptt|oas|dt|rt|cbt|ft|agent|imt|soat)-[A-Za-z0-9_.-]{16,255}",  # GitLab
-    r"\b(?:xox[a-z]|xapp|xwfp)-[A-Za-z0-9-]{10,255}",  # Slack
-    r"\bhttps://hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9/_-]{10,255}",
-    r"\bsk-(?:ant|proj|svcacct|admin|or|live)?[A-Za-z0-9_-]{16,255}",  # Anthropic, OpenAI and those who copied them
-    r"\b(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{10,255}|\bwhsec_[A-Za-z0-9+/=]{16,255}",  # Stripe
-    r"\bAIza[A-Za-z0-9_-]{35}",  # Google
-    r"\b(?:npm_[A-Za-z0-9]{30,255}|pypi-[A-Za-z0-9_-]{40,512}|hf_[A-Za-z0-9]{30,255})",  # package and model registries
-    r"\beyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{4,4096}(?:\.[A-Za-z0-9_-]{0,4096}){0,3}",  # JWT (RFC 7519)
-    r"\b[a-z][a-z0-9+.-]{0,30}://[^\s:/@\"']{0,256}:([^\s/\"']{1,512})@",  # a URL's password (RFC 3986)
-    r"(?i:\bauthorization[\"']?\s{0,8}[:=]\s{0,8}[\"']?(?:[a-z]{3,20}\s{1,8})?([^\s\"',;]{1,4096}))",
-    r"(?i:\b(?:bearer|basic)\s{1,8}([a-z0-9._~+/=-]{12,4096}))",
-    r"(?i:\b(?:set-)?cookie[\"']?\s{0,8}:\s{0,8}[\"']?([^\r\n\"']{1,4096}))",
-    r"(?i:\b(?:identified\s{1,8}by|password)\s{1,8}('[^']{0,512}'))",  # SQL
-)
-
+_NAMES = ("passw", "passphrase", "pwd", "secret", "token", "key", "credential")
 _NAMED = (
     r"(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key"
     r"|credentials?|auth[_-]?key)"
 )
-_ASSIGNED = (
-    rf"(?i:(?:\b|_|-){_NAMED}[a-z0-9_-]{{0,20}}[\"']?\s{{0,8}}(?:=>|:=|=|:)\s{{0,8}}"
-    r"(\"[^\"]{0,4096}\"?|'[^']{0,4096}'?|[^\s,;&\"']{1,4096}))"
+
+# What a text must hold (in lower case) for the shape to be looked for, and the shape. Looking for all of them in every
+# text would cost more than an fsync. Each is bounded, so that no input makes matching slow. Where a shape has a group,
+# only its last group is the secret.
+_SHAPES: tuple[tuple[tuple[str, ...], str], ...] = (
+    # PEM, to its end or to the end of the text (RFC 7468)
+    (
+        ("private key",),
+        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:(?!-----END)[\s\S]){0,20000}"
+        r"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?",
+    ),
+    (
+        ("akia", "asia", "abia", "acca", "agpa", "aida", "aipa", "anpa", "anva", "aroa"),  # AWS key ids
+        r"\b(?:AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|ANVA|AROA)[A-Z0-9]{16}\b",
+    ),
+    (
+        ("gho_", "ghp_", "ghs_", "ghr_", "ghu_", "github_pat_"),  # GitHub
+        r"\b(?:gh[opsru]_[A-Za-z0-9]{20,255}|github_pat_[A-Za-z0-9_]{20,255})",
+    ),
+    (("gl",), r"\bgl(?:pat|ptt|oas|dt|rt|cbt|ft|agent|imt|soat)-[A-Za-z0-9_.-]{16,255}"),  # GitLab
+    (("xox", "xapp-", "xwfp-"), r"\b(?:xox[a-z]|xapp|xwfp)-[A-Za-z0-9-]{10,255}"),  # Slack
+    (("hooks.slack.com",), r"\bhttps://hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9/_-]{10,255}"),
+    (("sk-",), r"\bsk-(?:ant|proj|svcacct|admin|or|live)?[A-Za-z0-9_-]{16,255}"),  # Anthropic, OpenAI, their likes
+    (
+        ("_live_", "_test_", "whsec_"),
+        r"\b(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{10,255}|\bwhsec_[A-Za-z0-9+/=]{16,255}",
+    ),
+    (("aiza",), r"\bAIza[A-Za-z0-9_-]{35}"),  # Google
+    (
+        ("npm_", "pypi-", "hf_"),  # registries of packages and models
+        r"\b(?:npm_[A-Za-z0-9]{30,255}|pypi-[A-Za-z0-9_-]{40,512}|hf_[A-Za-z0-9]{30,255})",
+    ),
+    # JWT (RFC 7519)
+    (("eyj",), r"\beyJ[A-Za-z0-9_-]{8,4096}(?:\.[A-Za-z0-9_-]{0,4096}){1,4}|\beyJ[A-Za-z0-9_-]{100,4096}"),
+    (("://",), r"\b[a-z][a-z0-9+.-]{0,30}://[^\s:/@\"']{0,256}:([^\s/\"']{1,512})@"),  # a URL's password (RFC 3986)
+    (
+        ("authorization",),
+        r"(?i:\bauthorization[\"']?\s{0,8}[:=]\s{0,8}[\"']?(?:[a-z]{3,20}\s{1,8})?([^\s\"',;]{1,4096}))",
+    ),
+    (("bearer", "basic"), r"(?i:\b(?:bearer|basic)\s{1,8}([a-z0-9._~+/=-]{12,4096}))"),
+    (("cookie",), r"(?i:\b(?:set-)?cookie[\"']?\s{0,8}:\s{0,8}[\"']?([^\r\n\"']{1,4096}))"),
+    (("identified", "password"), r"(?i:\b(?:identified\s{1,8}by|password)\s{1,8}('[^']{0,512}'))"),  # SQL
+    (_NAMES, rf"(?i:--[a-z0-9-]{{0,20}}{_NAMED}[ =]([^\s]{{1,4096}}))"),
+    (
+        _NAMES,
+        rf"(?i:(?:\b|_|-){_NAMED}[a-z0-9_-]{{0,20}}[\"']?\s{{0,8}}(?:=>|:=|=|:)\s{{0,8}}"
+        r"(\"[^\"]{0,4096}\"?|'[^']{0,4096}'?|[^\s,;&\"']{1,4096}))",
+    ),
 )
-_FLAG = rf"(?i:--[a-z0-9-]{{0,20}}{_NAMED}[ =]([^\s]{{1,4096}}))"
 _NAME_OF_A_SECRET = re.compile(rf"(?i)(?:.*[_-])?{_NAMED}|authorization|cookie")
 
 
@@ -67,22 +90,27 @@ class Masker:
         values = [re.escape(form) for form in sorted(spelled, key=len, reverse=True)]
         self._longest = max(map(len, spelled), default=0)
         self._values = re.compile("|".join(values)) if values else None
-        self._shapes = [re.compile(shape) for shape in (*_SHAPES, _FLAG, _ASSIGNED)]
+        self._shapes = [(needles, re.compile(shape)) for needles, shape in _SHAPES]
 
     def text(self, text: str) -> str:
         """The text with every secret in it replaced. Control characters are escaped, line ends and tabs too."""
+        return printable(self._masked(text))
+
+    def _masked(self, text: str) -> str:
         if self._values is not None:
             text = self._values.sub(_MASKED, text)
-        for shape in self._shapes:
-            text = shape.sub(_mask, text)
-        return printable(text)
+        lowered = text.lower()
+        for needles, shape in self._shapes:
+            if any(needle in lowered for needle in needles):
+                text = shape.sub(_mask, text)
+        return text
 
     def shown(self, text: str) -> object:
         """What a record keeps of a text: itself, masked; of a long one the beginning, SHA-256 and length in bytes."""
         if len(text) <= SHOWN:
             return self.text(text)
         stored = text.encode("utf-8", "surrogatepass")
-        beginning = self.text(text[: SHOWN + max(_MARGIN, self._longest)])[:SHOWN]
+        beginning = printable(self._masked(text[: SHOWN + max(_MARGIN, self._longest)])[:SHOWN])
         return {"preview": beginning, "sha256": hashlib.sha256(stored).hexdigest(), "bytes": len(stored)}
 
     def value(self, value: object) -> object:
