@@ -207,6 +207,8 @@ class Plan:
 
 def printable(text: str) -> str:
     """Text with control, bidi and undecodable characters escaped, so that a name cannot write on a terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
