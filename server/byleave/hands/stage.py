@@ -49,7 +49,7 @@ class Stage(Protocol):
         ...
 
     def commit(self) -> None:
-        """Let it count. First makes sure that the world is still as surveyed: else `Refused(CONFLICT)`, nothing done."""
+        """Let it count. First makes sure that the world is as surveyed: else `Refused(CONFLICT)`, nothing done."""
         ...
 
     def discard(self) -> None:
@@ -57,8 +57,8 @@ class Stage(Protocol):
         ...
 
     def release(self) -> bool:
-        """Give up locks and handles while a person thinks. True where the stage stays as it is (parked: only disk) and can
-        still be committed; False where the work has to be done again after leave (a transaction was rolled back)."""
+        """Give up locks and handles while a person thinks. True where the stage stays as it is (parked: only disk) and
+        can still be committed; False where the work has to be done again after leave (a transaction was rolled back)."""
         ...
 
 
