@@ -55,6 +55,23 @@ def test_no_credential_survives_in_the_preview_of_a_long_text(secret: str, text:
 
 @pytest.mark.parametrize(
     "text",
+    [
+        pytest.param("eyJ" + "a" * 5000 + "." + "b" * 5000 + ".c", id="jwt"),
+        pytest.param("-----BEGIN RSA PRIVATE KEY-----\n" + "MII" * 2000 + "\n-----END RSA PRIVATE KEY-----", id="pem"),
+        pytest.param("password='" + "hunter2 " * 500 + "'", id="quoted"),
+        pytest.param("Authorization: Bearer " + "opaque" * 500, id="bearer"),
+    ],
+)
+def test_a_credential_longer_than_what_is_looked_at_is_masked_by_its_beginning(text: str) -> None:
+    kept = Masker().value("some words before it: " + text)
+    assert isinstance(kept, dict)
+    preview = str(kept["preview"])
+    assert "[masked]" in preview
+    assert not any(piece in preview for piece in ("aaa", "MII", "hunter2", "opaque"))
+
+
+@pytest.mark.parametrize(
+    "text",
     ["DELETE FROM orders WHERE id = 7", "src/passwords.py", "the task is done", "monkey = 1", "https://a.example/b"],
 )
 def test_ordinary_text_stays_readable(text: str) -> None:

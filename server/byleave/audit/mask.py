@@ -17,8 +17,9 @@ from byleave.effects import printable
 #: Characters of a text that a record shows; of a longer one it keeps the beginning, its digest and its length.
 SHOWN = 200
 
-#: How far past the shown part a credential is still recognised, so that none is cut into an unmasked half.
-_MARGIN = 4_096
+#: How far past the shown part a credential is still recognised, so that none is cut into an unmasked half. The longer
+#: shapes (PEM, JWT, quoted values) are recognised by their beginning.
+_MARGIN = 512
 
 #: A configured secret shorter than this is not looked for: it would be found in every other word.
 _SHORTEST = 4
