@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, assert_never, cast
 
@@ -269,7 +269,11 @@ class Draft:
 
     def write(self) -> None:
         """Put everything noted into the open transaction."""
-        many = self._connection.executemany
+
+        def many(sql: str, rows: Collection[tuple[object, ...]]) -> None:
+            if rows:
+                self._connection.executemany(sql, rows)
+
         many("INSERT INTO log VALUES (?, ?, ?, ?)", self._records)
         many(
             "INSERT INTO rate VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET tat_us = excluded.tat_us",
