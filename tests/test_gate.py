@@ -425,3 +425,18 @@ async def test_what_cannot_be_undone_is_not_what_undo_takes_back(world: World, g
     assert not undone.is_error, undone.text
     assert (world.workspace / "notes.txt").read_text() == "one\ntwo\nthree\n"
     assert (world.workspace / "src/app.py").read_text() == "agent\n"
+
+
+async def test_a_search_from_above_shows_nothing_of_a_backup_or_a_database(tmp_path: Path):
+    world = make_world(tmp_path)
+    inside = world.workspace / "data" / "backups"
+    inside.mkdir(parents=True)
+    (inside / "monday.sql").write_text("needle\n")
+    (world.workspace / "plain.txt").write_text("needle\n")
+    world.policy.write_text(world.policy.read_text().replace(f'"{world.backups}"', f'"{world.backups}", "{inside}"'))
+    async with gate_over(world) as gate:
+        found = await call(gate, "files_search", pattern="needle|SQLite format")
+        names = await call(gate, "files_search", glob="**/*")
+        listed = await call(gate, "files_read", path="data")
+    assert reply(found.text) == ["plain.txt:1: needle"]
+    assert "monday" not in names.text + listed.text

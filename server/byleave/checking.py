@@ -20,7 +20,6 @@ from byleave.hands.files import Workspace
 from byleave.hands.sql import Databases
 from byleave.hands.stage import Keeper
 from byleave.own import Nobody
-from byleave.policy.hiding import Hiding
 from byleave.policy.load import Loaded, PolicyError, load
 from byleave.snapshots.keep import Nowhere
 from byleave.store.opening import default_state_dir
@@ -112,7 +111,7 @@ def open_checker(
         ground = loaded.book.ground
         files = Workspace(
             root,
-            hides=Hiding(loaded.policy.workspace.hidden).hides,
+            hides=loaded.book.floor.hides,
             keeper=keeper,
             state_dir=place,
             protected=lambda: (*ground.databases, *ground.policy_files),

@@ -115,7 +115,7 @@ class Gate:
         tool = find(self._tools, call.tool)
         args = validate(tool, call.arguments)
         self._ledger.admit()
-        if (answer := self._parking.delivered(call, args)) is not None:
+        if (answer := await self._parking.delivered(call, args)) is not None:
             return answer
         seen, result = await look(tool.awaits, partial(self._see, tool, args))
         call.decision, call.effects = seen.decision, seen.plan.effects

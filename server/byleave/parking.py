@@ -65,6 +65,7 @@ class Parking:
         self._group = group
         self._parked: dict[str, Parked] = {}
         self._delivery: dict[str, Answer] = {}
+        self._under_way: dict[str, anyio.Event] = {}
         self._let_count: LetCount = _closed
 
     def serve(self, let_count: LetCount) -> None:
@@ -80,9 +81,11 @@ class Parking:
         self._group.start_soon(self._watch, parked)
         return True
 
-    def delivered(self, call: Call, args: Arguments) -> Answer | None:
-        """What became of this very call after it was parked; told once."""
+    async def delivered(self, call: Call, args: Arguments) -> Answer | None:
+        """What became of this very call after it was parked; told once. Waits where it is just being seen through."""
         key = digest(call.caller.principal, self._ledger.workspace, call.tool, args.model_dump(mode="json"))
+        if (ended := self._under_way.get(key)) is not None:
+            await ended.wait()
         return self._delivery.pop(key, None)
 
     async def _watch(self, parked: Parked) -> None:
@@ -95,7 +98,12 @@ class Parking:
                 if leave is None:
                     await anyio.to_thread.run_sync(parked.staged.stage.discard)
                 else:
-                    await self._see_through(parked, leave)
+                    ended = self._under_way[parked.question.call_digest] = anyio.Event()
+                    try:
+                        await self._see_through(parked, leave)
+                    finally:
+                        del self._under_way[parked.question.call_digest]
+                        ended.set()
 
     async def _answered(self, question: Question) -> str | None:
         """The approved request's id; None for a no, or when its time is over."""

@@ -58,7 +58,7 @@ class Stage(Protocol):
 
     def release(self) -> bool:
         """Give up locks and handles while a person thinks. True where the stage stays as it is (parked: only disk) and
-        can still be committed; False where the work has to be done again after leave (a transaction was rolled back)."""
+        can still be committed; False where the work has to be done again after leave (a transaction rolled back)."""
         ...
 
 
