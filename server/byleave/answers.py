@@ -11,7 +11,7 @@ from byleave.policy.judge import Decision, Verdict
 from byleave.store.entry import No, Receipt, StoreRefusal
 
 #: Enough of the chain's head to make a transcript a witness, short enough to be free.
-HEAD_SHOWN = 12
+HEAD_SHOWN = 16
 
 
 @dataclass(frozen=True, slots=True)
