@@ -19,6 +19,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -96,8 +97,12 @@ class Snapshots:
 
     def calls(self) -> list[str]:
         """The calls that have a manifest, the oldest first."""
-        found = [(entry.stat().st_mtime_ns, entry.name.removesuffix(".json")) for entry in os.scandir(self._calls)
-                 if entry.name.endswith(".json")]  # fmt: skip
+        found: list[tuple[int, str]] = []
+        with os.scandir(self._calls) as entries:
+            for entry in entries:
+                if entry.name.endswith(".json"):
+                    with suppress(FileNotFoundError):  # dropped meanwhile
+                        found.append((entry.stat().st_mtime_ns, entry.name.removesuffix(".json")))
         return [name for _, name in sorted(found)]
 
     def drop(self, call: str) -> None:
