@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -360,3 +361,47 @@ def test_ripgrep_is_believed_only_where_we_read_the_same(tmp_path: Path) -> None
 
 def test_nothing_to_look_for_is_refused(bench: FileBench) -> None:
     assert bench.refused("files_search").word == "invalid_arguments"
+
+
+# --- what would hold everybody up ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["glob", ".gitignore", ".ignore"])
+def test_a_pattern_of_many_stars_ends_at_once(bench: FileBench, where: str) -> None:
+    (bench.root / ("a" * 60)).write_text("x")
+    (bench.root / "b.py").write_text("x")
+    pattern = "*a" * 20 + "*b"
+    if where != "glob":
+        (bench.root / where).write_text(pattern + "\n")
+    begun = time.monotonic()
+    found = search(bench, glob=pattern if where == "glob" else "*.py")
+    assert time.monotonic() - begun < 2
+    assert found == (["[nothing found]"] if where == "glob" else ["b.py"])
+
+
+def test_many_names_that_are_all_ignored_do_not_outlast_the_time(
+    bench: FileBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("byleave.hands.files.searching.MAX_SECONDS", 0.0)
+    (bench.root / ".gitignore").write_text("*\n")
+    for number in range(10):
+        (bench.root / f"{number}.py").write_text("x")
+    assert "stopped" in bench.call("files_search", glob="*.py").text
+
+
+def test_a_line_that_matches_in_very_many_places_fills_no_memory(engine: FileBench) -> None:
+    (engine.root / "long.txt").write_text("one\n" + "q" * 3_000_000 + "\n")
+    tracemalloc.start()
+    try:
+        found = search(engine, pattern="q", glob="long.txt")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(found) == 1
+    assert found[0].startswith("long.txt")
+    assert most < 60_000_000
+
+
+def test_a_pattern_with_a_nul_is_no_pattern(tmp_path: Path) -> None:
+    bench = FileBench(tmp_path, ripgrep=RG)
+    assert bench.refused("files_search", pattern="a\0b").word == "invalid_arguments"

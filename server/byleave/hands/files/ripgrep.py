@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 from byleave.hands.files.locating import Locator
 from byleave.hands.files.scanning import TimeIsUp, bad_pattern
@@ -21,6 +21,14 @@ _OPTIONS = (
     "--no-messages", "--glob=!.git", "--sort=path", "--no-crlf",
 )  # fmt: skip
 
+#: In the place of a line's number: it cannot be told which line it was.
+TOO_LONG = 0
+
+_MAX_EVENT = (
+    1 << 20
+)  # bytes of one match as ripgrep tells it: 45 for each place in the line, so an agent can make it huge
+_PATH = re.compile(rb'\{"type":"match","data":\{"path":(\{"(?:text|bytes)":"(?:[^"\\]|\\.)*"\})')
+
 
 class Ripgrep:
     """Runs ripgrep over a folder of one workspace."""
@@ -30,8 +38,10 @@ class Ripgrep:
         self._locator = locator
 
     def hits(self, pattern: str, start: Sequence[str], until: float, max_bytes: int) -> Iterator[tuple[str, int, str]]:
-        """Path in the workspace, line number and line, as ripgrep saw them. Raises `TimeIsUp`, or `Refused` for what is
-        no pattern."""
+        """Path in the workspace, line number and line, as ripgrep saw them; of a line that matches in very many places
+        only the path, and `TOO_LONG`. Raises `TimeIsUp`, or `Refused` for what is no pattern."""
+        if "\0" in pattern:
+            raise bad_pattern(pattern, "it holds a NUL", pattern.index("\0"))
         root = self._locator.resolver.root.fd
         child = subprocess.Popen(  # noqa: S603  found outside the workspace; the pattern and the path are plain arguments
             [
@@ -48,7 +58,11 @@ class Ripgrep:
         clock = threading.Timer(max(0.0, until - time.monotonic()), child.kill)
         clock.start()
         try:
-            for line in child.stdout or ():
+            for line in _events(child.stdout):
+                if not line.endswith(b"\n"):
+                    if (found := _PATH.match(line)) is not None:
+                        yield _text(json.loads(found[1])).removeprefix("./"), TOO_LONG, ""
+                    continue
                 event: dict[str, Any] = json.loads(line)
                 if event["type"] == "match":
                     data = event["data"]
@@ -66,6 +80,14 @@ class Ripgrep:
                 if stream is not None:
                     stream.close()
             child.wait()
+
+
+def _events(out: IO[bytes] | None) -> Iterator[bytes]:
+    """The lines of ripgrep's answer; of one that is too long its beginning, without a line feed."""
+    while out is not None and (line := out.readline(_MAX_EVENT)):
+        yield line
+        while not line.endswith(b"\n") and (line := out.readline(_MAX_EVENT)):
+            pass
 
 
 def _text(value: dict[str, str]) -> str:

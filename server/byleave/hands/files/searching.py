@@ -12,14 +12,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pathspec import GitIgnoreSpec
-
-from byleave.capability import Found, Located, Match, Refused, Search, Sort, Word
-from byleave.effects import printable
+from byleave.capability import Found, Located, Match, Search, Sort
+from byleave.hands.files.ignoring import Patterns
 from byleave.hands.files.locating import Locator, landing_of, read_at
 from byleave.hands.files.nodes import open_file
 from byleave.hands.files.resolve import Descriptor, Landing
-from byleave.hands.files.ripgrep import Ripgrep
+from byleave.hands.files.ripgrep import TOO_LONG, Ripgrep
 from byleave.hands.files.scanning import Scanner, TimeIsUp
 from byleave.hands.files.walking import walk
 
@@ -63,10 +61,10 @@ class Finder:
     def search(self, at: Located, search: Search) -> Found:
         answer = _Answer(search.limit, [])
         until = time.monotonic() + MAX_SECONDS
-        wanted = _glob(search.glob)
+        wanted = None if search.glob is None else Patterns([search.glob])
         prefix = 0 if at.path == "." else len(at.path) + 1
         for match in self._matches(at, search.pattern, until, answer):
-            if wanted is not None and not wanted.match_file(match.path[prefix:]):
+            if wanted is not None and not wanted.verdict(match.path[prefix:]):
                 continue
             if not answer.takes(match):
                 break
@@ -91,16 +89,12 @@ class Finder:
             )
 
     def _names(self, start: Sequence[str], until: float) -> Iterator[Match]:
-        for path, _, _ in walk(self._locator, start):
-            if time.monotonic() > until:
-                raise TimeIsUp
+        for path, _, _ in walk(self._locator, start, until):
             yield Match(path, None, None)
 
     def _scanned(self, pattern: str, start: Sequence[str], until: float) -> Iterator[Match]:
         with Scanner(pattern, until) as scanner:
-            for path, folder, name in walk(self._locator, start):
-                if time.monotonic() > until:
-                    raise TimeIsUp
+            for path, folder, name in walk(self._locator, start, until):
                 text = self._text(folder, name)
                 if text is not None:
                     lines = text.split("\n")
@@ -124,7 +118,9 @@ class Finder:
         for path, number, line in ripgrep.hits(pattern, start, until, MAX_FILE_BYTES):
             if path != last:
                 last, lines = path, self._lines(path)
-            shown = lines[number - 1] if number <= len(lines) else None
+            if number == TOO_LONG and lines:
+                yield Match(path, None, None)
+            shown = lines[number - 1] if 0 < number <= len(lines) else None
             if shown is not None and shown == line.rstrip("\r\n"):
                 yield Match(path, number, shown)
 
@@ -162,12 +158,3 @@ def decode(content: bytes) -> str | None:
         if content.startswith(mark):
             return content[len(mark) :].decode(encoding, "replace")
     return None if b"\0" in content else content.decode("utf-8", "surrogateescape")
-
-
-def _glob(glob: str | None) -> GitIgnoreSpec | None:
-    if glob is None:
-        return None
-    try:
-        return GitIgnoreSpec.from_lines([glob])
-    except ValueError:
-        raise Refused(Word.INVALID_ARGUMENTS, f"`{printable(glob)}` is no glob") from None

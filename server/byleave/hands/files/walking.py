@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pathspec import GitIgnoreSpec
-
+from byleave.hands.files.ignoring import Patterns
 from byleave.hands.files.locating import Locator, read_at
 from byleave.hands.files.nodes import open_file
 from byleave.hands.files.resolve import Descriptor
+from byleave.hands.files.scanning import TimeIsUp
 
 _MAX_IGNORE_BYTES = 1 << 20
 _IGNORE_FILES = (".gitignore", ".ignore")
@@ -22,11 +23,12 @@ class _Ignoring:
     """The rules of one folder's ignore files, for paths below that folder."""
 
     depth: int
-    spec: GitIgnoreSpec
+    patterns: Patterns
 
 
-def walk(locator: Locator, start: Sequence[str]) -> Iterator[tuple[str, Descriptor, str]]:
-    """Each searchable file below the folder `start`: its path in the workspace, its open folder, its name."""
+def walk(locator: Locator, start: Sequence[str], until: float) -> Iterator[tuple[str, Descriptor, str]]:
+    """Each searchable file below the folder `start`: its path in the workspace, its open folder, its name. Raises
+    `TimeIsUp` at `until` (monotonic seconds), also where it finds nothing for long."""
     rules: list[_Ignoring] = []
     for depth in range(len(start)):
         rules += _rules(locator, list(start[:depth]), depth)
@@ -41,6 +43,8 @@ def walk(locator: Locator, start: Sequence[str]) -> Iterator[tuple[str, Descript
         ours = [*above, *_rules(locator, parts, len(parts))]
         folders: list[tuple[list[str], list[_Ignoring]]] = []
         for name in names:
+            if time.monotonic() > until:
+                raise TimeIsUp
             path = [*parts, name]
             try:
                 seen = os.stat(name, dir_fd=here.fd, follow_symlinks=False)
@@ -63,8 +67,8 @@ def _rules(locator: Locator, parts: list[str], depth: int) -> list[_Ignoring]:
             folder = locator.resolver.open_below(locator.resolver.root.fd, parts)
             held = open_file(folder.fd, name)
             text = read_at(held.fd, 0, _MAX_IGNORE_BYTES, warm=False).decode("utf-8", "replace")
-            out.append(_Ignoring(depth, GitIgnoreSpec.from_lines(text.splitlines())))
-        except (OSError, ValueError):
+            out.append(_Ignoring(depth, Patterns(text.split("\n"))))
+        except OSError:
             continue
     return out
 
@@ -73,7 +77,7 @@ def _is_ignored(rules: Sequence[_Ignoring], path: Sequence[str], *, is_folder: b
     """The nearest folder's rules speak first, as in gitignore(5); a folder that is ignored is never entered."""
     for rule in reversed(rules):
         relative = "/".join(path[rule.depth :]) + ("/" if is_folder else "")
-        verdict = rule.spec.check_file(relative).include
+        verdict = rule.patterns.verdict(relative)
         if verdict is not None:
             return verdict
     return False
