@@ -95,6 +95,8 @@ def refused(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
         pytest.param(["--workspace", ""], "no workspace was named", id="empty"),
         pytest.param(["--workspace", "/"], "the workspace `/` is the whole disk", id="the whole disk"),
         pytest.param(["--workspace", "~"], "the workspace `~` is a home directory", id="the home directory"),
+        pytest.param(["--workspace", "/etc"], "the workspace `/etc` is the machine's own", id="the machine's own"),
+        pytest.param(["--workspace", "/usr"], "the workspace `/usr` is the machine's own", id="holds such a folder"),
         pytest.param(["--workspace", "/no/such/place"], "the workspace `/no/such/place` does not exist", id="nowhere"),
         pytest.param(["--workspace", "${workspaceFolder}"], "the client did not fill in the variable", id="unfilled"),
     ],

@@ -20,7 +20,9 @@ from byleave.hands.files import Workspace
 from byleave.hands.sql import Databases
 from byleave.hands.stage import Keeper
 from byleave.own import Nobody
+from byleave.policy.floor import MACHINE, MEMORY, Places
 from byleave.policy.load import Loaded, PolicyError, load
+from byleave.policy.names import fold_path, lies_in
 from byleave.snapshots.keep import Nowhere
 from byleave.store.opening import default_state_dir
 from byleave.workbench import Workbench
@@ -148,6 +150,9 @@ def sensible(workspace: Path) -> Path:
     if root == Path(root.anchor) or root == home or root in home.parents:
         what = "the whole disk" if root == Path(root.anchor) else "a home directory"
         raise CannotOpen(f"the workspace `{named}` is {what}, or holds one: too much to guard", say, Exit.WORKSPACE)
+    if Places(MACHINE).touched_by(fold_path(str(root)), takes=True) and not lies_in(str(root), MEMORY):
+        message = f"the workspace `{named}` is the machine's own, which the floor keeps out of reach of every tool"
+        raise CannotOpen(message, say, Exit.WORKSPACE)
     return root
 
 
