@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -285,6 +286,38 @@ def test_what_stands_in_a_file_is_not_told_before_it_is_judged(bench: FileBench)
     args = tool.arguments.model_validate({"path": "f", "edits": [{"old": "password = x", "new": "y"}]})
     plan = tool.plan(args, run(tool.survey(args, Seeing(bench.workspace.view(warm=False)))))
     assert [(e.verb, e.content) for e in plan.effects] == [(Verb.UPDATE, None)]
+
+
+@pytest.mark.parametrize(
+    ("content", "edits", "word"),
+    [
+        pytest.param("a" * 1_000_000, [("a" * 4_000 + "b", "c", False)], "not_found", id="one-long-line"),
+        pytest.param("a\nb\n" * 100_000, [("a\n" * 2_000, "c", False)], "not_found", id="many-lines"),
+        pytest.param("x", [("ab" * 100_000, "c", False)], "not_found", id="much-wanted"),
+        pytest.param("a\n" * 500_000, [("a", "b", False)], "invalid_arguments", id="there-very-often"),
+        pytest.param("a", [("a", "a" * 10, True)] * 12, "failed", id="growing-tenfold-each-time"),
+    ],
+)
+def test_an_edit_that_does_not_fit_is_told_soon(
+    bench: FileBench, content: str, edits: list[tuple[str, str, bool]], word: str
+) -> None:
+    (bench.root / "f").write_text(content)
+    begun = time.monotonic()
+    no = bench.refused("files_edit", path="f", edits=[{"old": o, "new": n, "all": every} for o, n, every in edits])
+    assert no.word == word
+    assert time.monotonic() - begun < 5
+
+
+def test_a_preview_of_long_files_is_made_soon_and_begins_where_they_differ(bench: FileBench) -> None:
+    (bench.root / "f").write_text("".join(f"{n % 997}\n" for n in range(100_000)))
+    tool = TOOLS["files_write"]
+    new = "".join(f"{'new' if n == 5_000 else n % 997}\n" for n in range(10_000)) + "other\n" * 100_000
+    args = tool.arguments.model_validate({"path": "f", "text": new})
+    facts = run(tool.survey(args, Seeing(bench.workspace.view(warm=False))))
+    begun = time.monotonic()
+    lines = tool.preview(args, facts).splitlines()
+    assert time.monotonic() - begun < 2
+    assert lines[2:] == ["@@ -4998,7 +4998,7 @@", " 12", " 13", " 14", "-15", "+new", " 16", " 17", " 18"]
 
 
 def test_a_preview_is_a_diff(bench: FileBench) -> None:

@@ -18,8 +18,12 @@ class Edit(Arguments):
     all: Annotated[bool, Field(description="Every occurrence, not the only one")] = False
 
 
-def edited(content: bytes, edits: Sequence[Edit], path: str) -> bytes:
-    """The bytes after the edits, in the coding they had. Raises `Refused` for the first edit that does not fit."""
+def edited(content: bytes, edits: Sequence[Edit], path: str, *, most: int, tell: bool) -> bytes:
+    """The bytes after the edits, in the coding they had, never more than `most` characters on the way.
+
+    Raises `Refused` for the first edit that does not fit; with `tell` it says what stands there instead, which takes a
+    while to find.
+    """
     if is_binary(content):
         raise Refused(Word.FAILED, f"`{printable(path)}` is a {kind_of(content)}, not text")
     text, coding = decode(content)
@@ -30,19 +34,23 @@ def edited(content: bytes, edits: Sequence[Edit], path: str) -> bytes:
             raise Refused(Word.INVALID_ARGUMENTS, f"{where}: `old` and `new` are the same")
         count = text.count(old)
         if count == 0:
-            like = nearest(text, old)
+            like = nearest(text, old) if tell else ""
             raise Refused(
                 Word.NOT_FOUND,
                 f"{where}: `old` is not in `{printable(path)}`",
                 f"nothing was changed; {like or 'read the file again: nothing in it is like this'}",
             )
         if count > 1 and not edit.all:
-            lines = line_numbers(text, old)
-            shown = ", ".join(str(line) for line in lines[:10]) + (", …" if len(lines) > 10 else "")
+            lines = line_numbers(text, old, 10)
+            shown = ", ".join(str(line) for line in lines) + (", …" if count > len(lines) else "")
             raise Refused(
                 Word.INVALID_ARGUMENTS,
                 f"{where}: `old` is there {count} times, at lines {shown}",
                 "nothing was changed; add lines around it until it is the only one, or set `all`",
+            )
+        if len(text) + count * (len(new) - len(old)) > most:
+            raise Refused(
+                Word.FAILED, f"{where}: the text would be longer than {most:,} characters", "nothing was changed"
             )
         text = text.replace(old, new)
     try:

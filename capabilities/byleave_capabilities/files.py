@@ -113,7 +113,7 @@ class EditFile(Tool[EditArgs, Present, FileHands]):
         if facts.at.size > MAX_EDITED:
             raise Refused(Word.FAILED, f"`{printable(args.path)}` is larger than {MAX_EDITED:,} bytes", "use the shell")
         try:
-            content = _edited(args, facts)
+            content = _edited(args, facts, tell=False)
         except Refused:  # what stands there is told only by `perform`, after it was judged that it may be
             content = None
         return Plan((_changing(facts, content),), staged=True)
@@ -127,10 +127,10 @@ class EditFile(Tool[EditArgs, Present, FileHands]):
         return Result(f"edited `{printable(args.path)}`: {count} edit{'s' if count > 1 else ''} made")
 
 
-def _edited(args: EditArgs, facts: Present) -> bytes:
+def _edited(args: EditArgs, facts: Present, *, tell: bool = True) -> bytes:
     if facts.content is None:
         raise Refused(Word.FAILED, f"`{printable(args.path)}` cannot be read")
-    return edited(facts.content, args.edits, args.path)
+    return edited(facts.content, args.edits, args.path, most=MAX_EDITED, tell=tell)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,11 @@ _KINDS = (
 )
 _SNIFFED = 8192
 _COMPARED = 5_000  # lines of a file that are looked through for the nearest match
+_LIKELY = 5  # places that are compared more closely,
+_ALIKE_LINES = 8  # by so many lines of each,
+_ALIKE = 240  # and so many characters
+_WIDE = 400  # characters of a line that count for finding those places, and that a diff shows
+_DIFFED = 200  # lines of a diff
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,42 +97,69 @@ def recode(text: str, content: bytes | None) -> tuple[bytes, str]:
 
 
 def nearest(text: str, wanted: str) -> str:
-    """Where in `text` something like `wanted` stands: its line and a short comparison. Empty when nothing is."""
-    lines, old = text.split("\n"), wanted.strip("\n").split("\n")
+    """Where in `text` something like `wanted` stands: its line and a short comparison. Empty when nothing is.
+
+    Comparing takes the third power of the length at worst, so only the beginnings of the likeliest places are compared.
+    """
+    old = wanted.strip("\n").split("\n")
     height = len(old)
+    lines = text.split("\n", _COMPARED + height)[: _COMPARED + height]
     starts = range(max(1, min(len(lines), _COMPARED) - height + 1))
     squeezed = [_squeeze(line) for line in lines]
     target = [_squeeze(line) for line in old]
-    for start in starts:
-        if squeezed[start : start + height] == target and any(target):
+    for start in starts if any(target) else ():
+        if squeezed[start] == target[0] and squeezed[start : start + height] == target:
             return f"line {start + 1} differs only in white space:\n{_compared(old, lines[start : start + height])}"
-    words = set(re.findall(r"\w+", wanted))
-    likely = sorted(starts, key=lambda s: -len(words & set(re.findall(r"\w+", "\n".join(lines[s : s + height])))))[:20]
-    scored = [
-        (difflib.SequenceMatcher(None, "\n".join(lines[s : s + height]), wanted, autojunk=False).ratio(), -s)
-        for s in likely
-        if len(wanted) < _COMPARED
-    ]
+    shown = min(height, _ALIKE_LINES)
+    words = _words(old[:shown])
+    of_line = [_words([line]) & words for line in lines]
+    likely = sorted(starts, key=lambda s: -len(set[str]().union(*of_line[s : s + shown])))[:_LIKELY]
+    want = _beginning(old[:shown])
+    scored = [(_likeness(_beginning(lines[s : s + shown]), want), -s) for s in likely]
     if not scored or max(scored)[0] < 0.5:
         return ""
     start = -max(scored)[1]
     return f"the nearest is at line {start + 1}:\n{_compared(old, lines[start : start + height])}"
 
 
-def line_numbers(text: str, wanted: str) -> list[int]:
-    """The lines at which `wanted` begins, each time it is there."""
+def _words(lines: Sequence[str]) -> set[str]:
+    return {word for line in lines for word in re.findall(r"\w+", line[:_WIDE])}
+
+
+def _beginning(lines: Sequence[str]) -> str:
+    return "\n".join(line[:_ALIKE] for line in lines)[:_ALIKE]
+
+
+def _likeness(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
+
+
+def line_numbers(text: str, wanted: str, most: int) -> list[int]:
+    """The lines at which `wanted` begins, of the first `most` places where it is."""
     out: list[int] = []
-    at = text.find(wanted)
-    while at >= 0:
-        out.append(text.count("\n", 0, at) + 1)
+    line, counted, at = 1, 0, text.find(wanted)
+    while at >= 0 and len(out) < most:
+        line += text.count("\n", counted, at)
+        counted = at
+        out.append(line)
         at = text.find(wanted, at + len(wanted))
     return out
 
 
 def unified(before: str, after: str, path: str) -> str:
-    """A unified diff for a person: at most 200 lines."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), f"a/{path}", f"b/{path}", lineterm="")
-    return "\n".join(printable(line) for line in islice(lines, 200))
+    """A unified diff for a person: of at most 200 lines, from the first that differs."""
+    old, new = before.splitlines(), after.splitlines()
+    same = next((at for at, (o, n) in enumerate(zip(old, new, strict=False)) if o != n), min(len(old), len(new)))
+    skipped = max(0, same - 3)
+    old, new = ([line[:_WIDE] for line in side[skipped : skipped + _DIFFED]] for side in (old, new))
+    lines = difflib.unified_diff(old, new, f"a/{path}", f"b/{path}", lineterm="")
+    moved = (_moved(line, skipped) if line.startswith("@@") else line for line in lines)
+    return "\n".join(printable(line) for line in islice(moved, _DIFFED))
+
+
+def _moved(head: str, lines: int) -> str:
+    """`@@ -1,2 +1,2 @@` of what begins so many lines further down."""
+    return re.sub(r"(?<=[-+])\d+", lambda found: str(int(found[0]) + lines), head)
 
 
 def cut(line: str, width: int) -> str:
