@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from click.testing import CliRunner, Result
@@ -12,6 +13,8 @@ from click.testing import CliRunner, Result
 from byleave.cli.policy import init, policy, trust
 from byleave.policy.load import load
 from byleave.policy.schema import schema_text
+from byleave.store.entry import StoreDown
+from byleave.store.reading import Reader
 
 
 @pytest.fixture
@@ -192,3 +195,20 @@ def test_show_prints_the_text_in_force(shop: Path) -> None:
 
 def test_the_schema_is_printed_as_it_is_published(shop: Path) -> None:
     assert run(policy, "schema").stdout == schema_text()
+
+
+def test_trust_given_and_taken_back_is_in_the_log_before_it_takes_effect(shop: Path) -> None:
+    run(init)
+    run(trust)
+    run(trust, "--forget")
+    with Reader(shop.parent / "state") as log:
+        notes = [json.loads(body)["body"]["text"] for _, body, _, _ in log.rows()]
+    assert [note.split(" trusts ")[1].startswith(str(shop / "byleave.toml")) for note in notes] == [True, True]
+    assert notes[1].endswith(" no longer")
+
+
+def test_trust_that_cannot_be_recorded_is_not_given(shop: Path) -> None:
+    run(init)
+    with mock.patch("byleave.cli.policy.open_store", side_effect=StoreDown("the disk is gone")):
+        run(trust, code=5)
+    assert not list((shop.parent / "state").glob("trust/*"))

@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from byleave.audit import record
 from byleave.cli import options
 from byleave.cli.ending import Code, ended
 from byleave.effects import printable
@@ -26,9 +29,10 @@ from byleave.policy.schema import schema_text
 from byleave.policy.trust import POLICY_NAME, TrustError, UnreadableError, forget, place_of, read_policy_file, recall
 from byleave.policy.trust import trust as record_trust
 from byleave.policy.values import PRESETS
-from byleave.store.entry import StoreDown
-from byleave.store.opening import default_state_dir
+from byleave.store.entry import Entry, Kind, StoreDown
+from byleave.store.opening import default_state_dir, open_store
 from byleave.store.place import claim_state_dir
+from byleave.user import user
 
 _COLOURS = {"allow": "green", "delay": "green", "ask": "yellow"}
 
@@ -117,6 +121,7 @@ def trust(file: Path, digest: str | None, forget_it: bool, state_dir: Path | Non
     try:
         place = _place(state_dir)
         before = recall(place, path)
+        _note(place, f"{user()} trusts {path}, digest {loaded.digest}")
         trusted = record_trust(place, path, text)
     except (StoreDown, TrustError) as error:
         raise ended(str(error), code=Code.STORE) from error
@@ -138,7 +143,9 @@ def trust(file: Path, digest: str | None, forget_it: bool, state_dir: Path | Non
 
 def _forget(path: Path, state_dir: Path | None, *, as_json: bool) -> None:
     try:
-        forgotten = forget(_place(state_dir), path)
+        place = _place(state_dir)
+        _note(place, f"{user()} trusts {path} no longer")
+        forgotten = forget(place, path)
     except (StoreDown, TrustError) as error:
         raise ended(str(error), code=Code.STORE) from error
     if as_json:
@@ -147,6 +154,16 @@ def _forget(path: Path, state_dir: Path | None, *, as_json: bool) -> None:
         click.echo(
             f"{printable(str(path))} is " + ("trusted no longer" if forgotten else "not trusted: nothing to forget")
         )
+
+
+def _note(place: Path, text: str) -> None:
+    """Trust is a change of what is allowed: it is in the log before it takes effect. Raises StoreDown."""
+
+    async def note() -> None:
+        async with open_store(place, workspace=None, session=f"cli-{secrets.token_hex(4)}") as store:
+            await store.append(Entry(Kind.NOTE, "", record.note("policy", text)))
+
+    anyio.run(note)
 
 
 def _place(state_dir: Path | None) -> Path:
