@@ -138,7 +138,7 @@ class Gate:
         leave = None
         if result is None:
             leave = await self._ask(call, seen, seen.plan.effects, seen.decision)
-            result = await self._run(seen, self._stage_for(seen))
+            result, _ = await self._run(seen, self._stage_for(seen))
         recorded = await self._ledger.look(call, seen, leave)
         return self._answer(call, result, seen.plan.effects, recorded)
 
@@ -178,8 +178,7 @@ class Gate:
         """Let it happen where it does not count, and judge what it did."""
         stage = self._stage_for(seen)
         try:
-            result = await self._run(seen, stage)
-            effects = await anyio.to_thread.run_sync(stage.observe)
+            result, effects = await self._run(seen, stage)
             decision = call.decision = self._judge_again(seen, effects)
             call.effects = effects
             match decision.verdict:
@@ -272,10 +271,11 @@ class Gate:
         """INVARIANT: the only place where a tool acts."""
         return await seen.tool.perform(seen.args, seen.facts, stage.hands)
 
-    async def _run(self, seen: Considered, stage: Stage) -> Result:
+    async def _run(self, seen: Considered, stage: Stage) -> tuple[Result, tuple[Effect, ...]]:
+        """Perform, and count what was done, in one visit to a worker thread."""
         if seen.tool.awaits:
-            return await self._perform(seen, stage)
-        return await anyio.to_thread.run_sync(lambda: step(self._perform(seen, stage)))
+            return await self._perform(seen, stage), await anyio.to_thread.run_sync(stage.observe)
+        return await anyio.to_thread.run_sync(lambda: (step(self._perform(seen, stage)), stage.observe()))
 
     def _stage_for(self, seen: Considered, *, warm: bool = False) -> Stage:
         return self._workbench.stage(seen.tool, seen.plan, self._ledger.view, warm=warm)
