@@ -104,7 +104,8 @@ def steady(text: str) -> str:
     """A transcript without what differs from run to run."""
     for varies, stands in (
         (r"r-[a-z2-7]{10}", "r-…"),
-        (r"\b(\d+):[0-9a-f]{8,}", r"\1:…"),
+        (r"\b\d+:[0-9a-f]{8,}", "…"),
+        (r"\brecords? \d+|\b\d+ records", "record …"),
         (r"\b[0-9a-f]{12,}\b", "…"),
         (r"\d+\.\d s\b", "… s"),
         (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?Z?", "…"),
