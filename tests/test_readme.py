@@ -14,6 +14,8 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from byleave.answers import HEAD_SHOWN
+from byleave.policy.floor import BACKUPS
 from byleave.policy.load import load
 
 ROOT = Path(__file__).parents[1]
@@ -98,6 +100,13 @@ async def test_the_client_s_entry_starts_a_server(project: Path, env: dict[str, 
     names = await tools_of(blocks("json")[0], project, env)
     assert "files_read" in names
     assert "sql_query" not in names  # no database is named, so none is offered
+
+
+def test_the_refusal_is_one_that_the_gate_gives() -> None:
+    first, second, last = blocks("text")[1].splitlines()
+    assert first == f"denied: rule `{BACKUPS.rule}`: {BACKUPS.because}"
+    assert second == f"hint: {BACKUPS.hint}"
+    assert re.fullmatch(rf"receipt r-[a-z2-7]{{10}} · log \d+:[0-9a-f]{{{HEAD_SHOWN}}}", last)
 
 
 def steady(text: str) -> str:
