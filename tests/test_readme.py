@@ -105,7 +105,7 @@ async def test_the_client_s_entry_starts_a_server(project: Path, env: dict[str, 
 def test_the_refusal_is_one_that_the_gate_gives() -> None:
     first, second, last = blocks("text")[1].splitlines()
     assert first == f"denied: rule `{BACKUPS.rule}`: {BACKUPS.because}"
-    assert second == f"hint: {BACKUPS.hint}"
+    assert second == f"hint: nothing was done. {BACKUPS.hint}"
     assert re.fullmatch(rf"receipt r-[a-z2-7]{{10}} · log \d+:[0-9a-f]{{{HEAD_SHOWN}}}", last)
 
 
