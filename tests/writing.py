@@ -55,7 +55,7 @@ async def main(state: Path, session: str, callers: int, calls: int, limit: int) 
 def begin(state: Path, session: str, *, callers: int = 4, calls: int, limit: int = 10**9) -> subprocess.Popen[str]:
     """Start such a process; its output is read line by line.
 
-    The pipe is wide: a fast disk fills an ordinary one in a second, and a writer that waits for its reader serves nobody.
+    The pipe is wide: a fast disk fills an ordinary one in a second, and who waits for a reader serves nobody.
     """
     arguments = [sys.executable, "-m", "writing", str(state), session, str(callers), str(calls), str(limit)]
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
