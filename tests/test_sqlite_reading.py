@@ -11,7 +11,7 @@ import pytest
 from byleave.capability import Refused, Rows, Word
 from byleave.effects import Effect, Precision, Target, Undo, Verb, rows
 from byleave.hands.sql import Databases
-from byleave.hands.sql.sqlite import engine
+from byleave.hands.sql.sqlite import connection, engine
 from byleave.hands.sql.sqlite.connection import Connection
 from byleave.hands.sql.sqlite.place import place_of
 from sqlite_world import MemoryKeeper, World, make_world
@@ -157,7 +157,7 @@ def test_a_changed_structure_between_looking_and_reading_is_a_conflict(world: Wo
 # --- the engine's own walls, with no guard before them ----------------------------------------------------------------
 
 #: What the text alone must stop: one call of a function cannot be interrupted.
-GUARDED = {"instr-quadratic", "trim-quadratic"}
+GUARDED = {"instr-of-columns", "instr-quadratic", "trim-quadratic"}
 
 
 @pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in READING.items() if name not in GUARDED])
@@ -175,6 +175,20 @@ def test_the_engine_alone_keeps_the_world_as_it_is(world: World, sql: str) -> No
         connection.close()
     assert world.everything() == before
     assert "CANARY" not in said
+
+
+def test_a_statement_that_fills_the_memory_is_stopped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MOST_MEMORY", 40 * 1024 * 1024)
+    endless = "with recursive c(n, s) as (select 1, '' union select n + 1, hex(randomblob(100000)) from c)"
+    with pytest.raises(Refused, match="needs too much memory"):
+        world.query(f"{endless} select count(*) from c")
+    assert world.query("select count(*) from orders").rows == ((3,),)
+
+
+def test_a_row_wider_than_an_answer_may_be_is_refused(world: World) -> None:
+    with pytest.raises(Refused, match="a row of more than 4 MB"):
+        world.query("select s, s, s, s, s from (select hex(zeroblob(499999)) s)")
+    assert len(world.query("select s from (select hex(zeroblob(499999)) s)").rows) == 1
 
 
 # --- which file -------------------------------------------------------------------------------------------------------

@@ -206,6 +206,10 @@ READING = {
     "group-concat-bomb": f"with {ENDLESS} select group_concat(hex(zeroblob(1000))) from c",
     "trim-quadratic": "select trim(replace(hex(zeroblob(400000)), '0', '1'), hex(zeroblob(400000)) || '1')",
     "instr-quadratic": "select instr(hex(zeroblob(490000)), hex(zeroblob(240000)) || '1')",
+    "instr-of-columns": f"with {ENDLESS[:-1]} limit 90), a as materialized (select hex(zeroblob(400000)) s),"
+    " b as materialized (select hex(zeroblob(200000)) || '1' s) select sum(instr(a.s, b.s) + n) from a, b, c",
+    "instr-many-times": "select " + " + ".join(["instr(item, :x)"] * 100) + " from orders",
+    "wide-row": "select " + ", ".join(["s"] * 1500) + " from (select hex(zeroblob(499999)) s)",
     "deep-brackets": "select " + DEEP + "1" + ")" * 40,
     "deep-not": "select " + "not " * 3000 + "1",
     "deep-minus": "select " + "- " * 3000 + "1",

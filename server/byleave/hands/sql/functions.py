@@ -70,5 +70,8 @@ SIZED = _words("zeroblob randomblob")
 #: One call of these over long values is quadratic, and the engine cannot be stopped within one call. The second
 #: argument must be plain (a literal, a parameter, a column), or, for a set of characters, a literal.
 PLAIN_NEEDLE = _words("instr replace")
+#: So many such calls in one statement, over shorter values: between two of them nobody looks at the clock.
+MOST_SLOW = 4
+MOST_SLOW_LENGTH = 200_000
 SHORT_SET = _words("trim ltrim rtrim unhex")
 MOST_SET_CHARACTERS = 100

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 
@@ -49,7 +49,7 @@ class Shape:
 
     `tables` are all names that stand where a table does, those of common table expressions (`ctes`) included.
     `replaces` and `updates` are what an INSERT may do to rows that are there already. `unbounded`: no condition, or one
-    that is always true.
+    that is always true. `slow`: one call of a function in it may take long.
     """
 
     kind: Kind
@@ -60,6 +60,7 @@ class Shape:
     updates: bool = False
     unbounded: bool = False
     explains: bool = False
+    slow: bool = False
 
 
 @lru_cache(maxsize=4096)
@@ -73,8 +74,8 @@ def classify(sql: str) -> Shape:
         return own
     _refuse_by_word(words)
     tree = parse(sql, tokens)
-    refuse_unlisted(tree)
-    return _shape(tree)
+    slow = refuse_unlisted(tree)
+    return replace(_shape(tree), slow=slow)
 
 
 def _explained(sql: str, tokens: Sequence[Token]) -> Shape:
@@ -85,7 +86,7 @@ def _explained(sql: str, tokens: Sequence[Token]) -> Shape:
     inner = classify(re.sub(r"[^\n]", " ", sql[:start]) + sql[start:])
     if inner.kind is not Kind.READ or inner.explains:
         raise denied("sql.explain", "only a query can be explained", "explain the `select` with the same condition")
-    return Shape(Kind.READ, None, inner.tables, inner.ctes, explains=True)
+    return replace(inner, explains=True)
 
 
 def _own_form(sql: str, tokens: Sequence[Token], words: Sequence[str]) -> Shape | None:

@@ -15,6 +15,7 @@ from byleave.hands.sql.functions import (
     FUNCTIONS,
     MOST_BLOB_BYTES,
     MOST_SET_CHARACTERS,
+    MOST_SLOW,
     PLAIN_NEEDLE,
     PRAGMAS,
     QUERY_NODES,
@@ -29,11 +30,13 @@ _ALL_NODES = _READ_NODES | CHANGE_NODES
 _ROOTS = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values, exp.Insert, exp.Update, exp.Delete)
 
 
-def refuse_unlisted(tree: exp.Expr) -> None:
+def refuse_unlisted(tree: exp.Expr) -> bool:
+    """Refuse what is not listed. True where one call of a function may take seconds over long values."""
     if not isinstance(tree, _ROOTS):
         raise denied("sql.unlisted", "this is no query and no change of rows", "use select, insert, update or delete")
     changing = isinstance(tree, (exp.Insert, exp.Update, exp.Delete))
     allowed = _ALL_NODES if changing else _READ_NODES
+    slow = 0
     for node in tree.walk():
         name = type(node).__name__
         if name not in allowed:
@@ -41,9 +44,13 @@ def refuse_unlisted(tree: exp.Expr) -> None:
         if node is not tree and isinstance(node, (exp.Insert, exp.Update, exp.Delete)):
             raise denied("sql.unlisted", "a change inside another statement", "send the change by itself")
         if isinstance(node, exp.Func):
-            _refuse_function(node)
+            slow += _refuse_function(node)
         elif isinstance(node, exp.Table):
             _refuse_table(node)
+    if slow > MOST_SLOW:
+        reason = f"more than {MOST_SLOW} calls of `instr` or `replace` that look for what a column or a parameter holds"
+        raise denied("sql.function", reason, "look for literals, or do it in several calls")
+    return slow > 0
 
 
 def _unlisted(name: str) -> Refused:
@@ -51,7 +58,8 @@ def _unlisted(name: str) -> Refused:
     return denied("sql.unlisted", f"the statement uses `{words}`, which is not allowed", "write it without that")
 
 
-def _refuse_function(node: exp.Expr) -> None:
+def _refuse_function(node: exp.Expr) -> bool:
+    """True for a call that may take long: it looks for something of any length."""
     name = fold(node.name) if isinstance(node, exp.Anonymous) else _NAMES.get(type(node).__name__, "")
     if isinstance(node, exp.Anonymous):
         if name not in FUNCTIONS | TABLE_FUNCTIONS and name.removeprefix("pragma_") not in PRAGMAS:
@@ -71,6 +79,7 @@ def _refuse_function(node: exp.Expr) -> None:
         )
     if name in SHORT_SET and not all(_short(a) for a in arguments[1:2]):
         raise denied("sql.function", f"`{name}` with a computed set of characters", "write the characters as a literal")
+    return name in PLAIN_NEEDLE and not all(_short(a) for a in arguments[1:2])
 
 
 #: Typed nodes that have a bound, by the engine's name; their second argument has a name of its own in the tree.

@@ -189,10 +189,11 @@ class Changing(Transaction):
                 "nothing was changed. look again with `describe`, then repeat the call",
             )
         self._traits = {e.target.name.partition("/")[2]: e.traits for e in statement.effects if e.verb not in LOOKING}
-        allows = declared(statement.effects, structure, classify(statement.sql).ctes)
+        shape = classify(statement.sql)
+        allows = declared(statement.effects, structure, shape.ctes)
 
         def act() -> None:
-            with connection.running(statement.sql, statement.parameters, allows, SECONDS) as running:
+            with connection.running(statement.sql, statement.parameters, allows, SECONDS, slow=shape.slow) as running:
                 for _ in running.cursor:
                     pass
 

@@ -20,13 +20,17 @@ import apsw
 
 from byleave.capability import Refused, Word
 from byleave.effects import printable
-from byleave.hands.sql.functions import FUNCTIONS, PRAGMAS
+from byleave.hands.sql.functions import FUNCTIONS, MOST_SLOW_LENGTH, PRAGMAS
 from byleave.hands.sql.lexer import fold
 from byleave.hands.sql.sqlite.place import Identity, Place
 from byleave.hands.sql.sqlite.words import in_words
 
 #: The longest value in a statement of the agent; our own put back whatever was there.
 MOST_LENGTH = 1_000_000
+#: All values of one row together may be so long: of a wide one each less than MOST_LENGTH.
+MOST_ROW = 32 * 1024 * 1024
+#: Memory of the engine, of all connections together: what is sorted or compared for DISTINCT lies there, not on disk.
+MOST_MEMORY = 512 * 1024 * 1024
 LIMITS: Mapping[int, int] = {
     apsw.SQLITE_LIMIT_SQL_LENGTH: 64 * 1024,
     apsw.SQLITE_LIMIT_EXPR_DEPTH: 500,
@@ -50,6 +54,7 @@ SWITCHES: Mapping[int, int] = {
 
 #: Between two looks at the clock: this many instructions of SQLite's machine. Measured: 0.05 s on 2 million rows.
 TICKS = 1000
+SLOW_TICKS = 20
 
 Bindings = Any  # what apsw binds: its own type names buffers that type checkers do not know
 
@@ -126,6 +131,7 @@ class Connection:
         self.warden = Warden()
         self._moved = ctypes.c_int(0)
         mode, flags = ("rw", apsw.SQLITE_OPEN_READWRITE) if writing else ("ro", apsw.SQLITE_OPEN_READONLY)
+        apsw.hard_heap_limit(MOST_MEMORY)
         flags |= apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_NOFOLLOW
         with self._words():
             # No statement cache: a cached statement would not be asked about again.
@@ -202,13 +208,13 @@ class Connection:
 
     @contextmanager
     def running(
-        self, sql: str, bindings: Bindings, allows: Callable[[Act], bool], seconds: float
+        self, sql: str, bindings: Bindings, allows: Callable[[Act], bool], seconds: float, *, slow: bool = False
     ) -> Generator[Running]:
-        """Run the agent's statement. Exactly one: a second one in the text would stop it."""
+        """Run the agent's statement. Exactly one: a second one in the text would stop it. `slow`: as its shape says."""
         running = Running(self.raw.cursor())
         running.cursor.exec_trace = running.begins
         try:
-            with self._agent(allows, seconds):
+            with self._agent(allows, seconds, slow=slow):
                 running.cursor.execute(sql, bindings)
                 yield running
         finally:
@@ -216,14 +222,14 @@ class Connection:
             running.cursor.close(True)
 
     @contextmanager
-    def _agent(self, allows: Callable[[Act], bool], seconds: float) -> Generator[None]:
+    def _agent(self, allows: Callable[[Act], bool], seconds: float, *, slow: bool = False) -> Generator[None]:
         """The agent's statement is authorized and timed; also what the engine prepares on its behalf while it runs."""
         warden = self.warden
         warden.allows, warden.own, warden.refused = allows, False, ""
         warden.acts.clear()
         until = time.monotonic() + seconds
-        whole = self.raw.limit(apsw.SQLITE_LIMIT_LENGTH, MOST_LENGTH)
-        self.raw.set_progress_handler(lambda: time.monotonic() > until, TICKS)
+        whole = self.raw.limit(apsw.SQLITE_LIMIT_LENGTH, MOST_SLOW_LENGTH if slow else MOST_LENGTH)
+        self.raw.set_progress_handler(lambda: time.monotonic() > until, SLOW_TICKS if slow else TICKS)
         try:
             with self._words():
                 yield
@@ -257,4 +263,7 @@ class Running:
         del sql, bindings
         self.begun += 1
         self.columns = tuple(str(column[0]) for column in cursor.get_description())
+        most = MOST_ROW // max(1, len(self.columns))
+        if most < cursor.connection.limit(apsw.SQLITE_LIMIT_LENGTH):
+            cursor.connection.limit(apsw.SQLITE_LIMIT_LENGTH, most)
         return self.begun == 1

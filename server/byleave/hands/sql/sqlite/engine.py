@@ -23,6 +23,7 @@ from byleave.hands.stage import Keeper, Settled, Stage
 #: A page of an answer: rows, bytes, seconds.
 MOST_ROWS = 1000
 MOST_BYTES = 256 * 1024
+MOST_ROW_BYTES = 4 * 1024 * 1024  # of the first row, which is shown even where it fills more than a page
 SECONDS = 20.0
 #: How long another program's lock is waited for.
 BUSY_MS = 5000
@@ -267,7 +268,8 @@ def _plain_name(structure: Structure, name: str) -> str:
 def _page(connection: Connection, statement: Statement, allows: Callable[[Act], bool], limit: int, offset: int) -> Rows:
     found: list[tuple[object, ...]] = []
     size, more, note = 0, False, ""
-    with connection.running(statement.sql, statement.parameters, allows, SECONDS) as running:
+    slow = classify(statement.sql).slow
+    with connection.running(statement.sql, statement.parameters, allows, SECONDS, slow=slow) as running:
         for at, row in enumerate(running.cursor):
             if at < offset:
                 continue
@@ -275,6 +277,9 @@ def _page(connection: Connection, statement: Statement, allows: Callable[[Act], 
                 more = True
                 break
             size += sum(len(v) if isinstance(v, (str, bytes)) else 8 for v in row)
+            if size > MOST_ROW_BYTES and not found:
+                where = f"database `{printable(statement.database)}`"
+                raise Refused(Word.FAILED, f"{where}: a row of more than 4 MB", "name the columns that you need")
             if size > MOST_BYTES and found:
                 more, note = True, f"cut at {MOST_BYTES // 1024} kB: name the columns that you need"
                 break

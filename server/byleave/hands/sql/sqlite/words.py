@@ -54,8 +54,12 @@ def in_words(error: Exception, database: str, refused: str) -> Refused:  # noqa:
                 "`params` do not fit the statement's placeholders",
                 "a list for `?`, an object for `:name`",
             )
+        case apsw.NoMemError():
+            hint = f"{NOTHING}. narrow it: sort, group and compare fewer or shorter values"
+            return Refused(Word.FAILED, f"{named}: the statement needs too much memory", hint)
         case apsw.TooBigError():
-            return Refused(Word.FAILED, f"{named}: a value of more than 1 MB", "leave that column or row out")
+            reason = f"{named}: a value longer than 1 MB, or than this statement may hold"
+            return Refused(Word.FAILED, reason, "leave that column or row out, or ask for fewer columns")
         case apsw.ReadOnlyError() | apsw.PermissionsError() | apsw.CantOpenError():
             return Refused(
                 Word.FAILED, f"{named} cannot be opened for this: {said}", "ask a person to look at its file and folder"
