@@ -133,7 +133,7 @@ def test_what_cannot_be_opened_has_its_code(shop: Shop, words: tuple[str, str], 
 
 
 def test_5000_lines_take_seconds(shop: Shop) -> None:
-    """The issue's figures (2,000 a second for files, 300 for SQL) are measured by bench; this only catches a cliff."""
+    """The figures (2,000 a second for files, 300 for SQL) are measured by bench; this only catches a cliff."""
     files = [call("files_write", path=f"app/n{n}.py", text="x = 1\n") for n in range(4_000)]
     sql = [call("sql_query", database="shop", sql=f"SELECT id FROM orders WHERE id > {n}") for n in range(1_000)]
     began = time.monotonic()

@@ -17,6 +17,10 @@ from byleave.cli import options
 from byleave.cli.ending import Code, ended
 from byleave.consider import refused_line
 
+#: How a call is written: as a line of a batch, and as the arguments of one.
+_LINE = 'write {"tool": "files_read", "arguments": {"path": "README.md"}}'
+_ARGUMENTS = 'write --arguments \'{"path": "README.md"}\''
+
 
 @click.command()
 @click.argument("tool", required=False)
@@ -71,9 +75,9 @@ def _print_one(checker: Checker, tool: str, arguments: str) -> int:
     try:
         given: object = json.loads(arguments)
     except (ValueError, RecursionError):
-        decision = _no_call("`--arguments` is no JSON")
+        decision = _no_call("`--arguments` is no JSON", _ARGUMENTS)
     else:
-        decision = _decide(checker, tool, given)
+        decision = _decide(checker, tool, given, _ARGUMENTS)
     click.echo(json.dumps(decision))
     match decision["verdict"]:
         case "deny":
@@ -105,14 +109,13 @@ def _decide_line(checker: Checker, line: bytes) -> dict[str, object]:
     return _decide(checker, fields.get("tool"), fields.get("arguments", {}))
 
 
-def _decide(checker: Checker, tool: object, arguments: object) -> dict[str, object]:
+def _decide(checker: Checker, tool: object, arguments: object, hint: str = _LINE) -> dict[str, object]:
     if not isinstance(tool, str):
         return _no_call("`tool` is no text, or is missing")
     if not isinstance(arguments, dict):
-        return _no_call("`arguments` is no JSON object")
+        return _no_call("`arguments` is no JSON object", hint)
     return checker.check(tool, cast("dict[str, object]", arguments))
 
 
-def _no_call(reason: str) -> dict[str, object]:
-    hint = 'write {"tool": "files_read", "arguments": {"path": "README.md"}}'
+def _no_call(reason: str, hint: str = _LINE) -> dict[str, object]:
     return refused_line(Refused(Word.INVALID_ARGUMENTS, reason, hint))

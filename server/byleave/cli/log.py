@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from rich.text import Text
 
 from byleave.audit.recorded import Recorded
 from byleave.audit.verify import Expected, Findings, Row, verify
+from byleave.cli import options
 from byleave.cli.ending import Code
 from byleave.cli.saying import in_words
 from byleave.effects import printable
@@ -70,15 +71,6 @@ def _expected(_context: click.Context, _option: click.Parameter, texts: tuple[st
         raise click.BadParameter(str(error)) from None
 
 
-def _state_dir(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option(
-        "--state-dir",
-        type=click.Path(path_type=Path, file_okay=False),
-        envvar="BYLEAVE_STATE_DIR",
-        help="Where the log lies, if not in the usual place.",
-    )(command)
-
-
 @click.group(name="log")
 def log() -> None:
     """Read the audit log, and check that it is what was written.
@@ -94,7 +86,7 @@ def log() -> None:
 @click.option("--call", "--receipt", "call", help="Only this call, by its receipt (r-...).")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many, the newest.")
 @click.option("--json", "as_json", is_flag=True, help="Each record as a line of JSON, exactly as stored.")
-@_state_dir
+@options.state_dir
 def show(  # noqa: PLR0917 -- one for each option
     tool: str | None,
     verdict: str | None,
@@ -125,7 +117,7 @@ def show(  # noqa: PLR0917 -- one for each option
 @click.option("--verdict", type=click.Choice(["allow", "delay", "ask", "deny"]), help="Only what was judged so.")
 @click.option("--last", type=click.IntRange(min=0), default=10, show_default=True, help="Begin with so many records.")
 @click.option("--json", "as_json", is_flag=True, help="Each record as a line of JSON, exactly as stored.")
-@_state_dir
+@options.state_dir
 def follow(tool: str | None, verdict: str | None, last: int, as_json: bool, state_dir: Path | None) -> None:
     """Show records as they are written. Ctrl-C ends it."""
     wanted = Wanted(tool, verdict)
@@ -144,7 +136,7 @@ def follow(tool: str | None, verdict: str | None, last: int, as_json: bool, stat
 @click.option("--expect", multiple=True, callback=_expected, metavar="SEQ:HEAD",
               help="A head kept elsewhere, as at the end of an answer. May be given more than once.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
-@_state_dir
+@options.state_dir
 def verify_(expect: tuple[Expected, ...], as_json: bool, state_dir: Path | None) -> None:
     """Check every record, and say what could not be established.
 
