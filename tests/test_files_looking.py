@@ -308,7 +308,7 @@ def test_a_glob_narrows_names(engine: FileBench) -> None:
 def test_a_limit_cuts_and_says_so(engine: FileBench) -> None:
     lines = search(engine, pattern="main", limit=2)
     assert len(lines) == 3
-    assert lines[2] == "[only the first 2 are shown; narrow it by path or glob]"
+    assert lines[2] == "[there are more; narrow it by path or glob]"
 
 
 @pytest.mark.parametrize(

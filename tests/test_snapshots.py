@@ -147,3 +147,10 @@ def test_a_manifest_goes_to_the_hands_of_its_kind() -> None:
     assert reversers.settle({"kind": "gone"}) is Settled.UNKNOWN
     with pytest.raises(Refused):
         reversers.reverse({"kind": "gone"})
+
+
+@pytest.mark.parametrize("name", ["", "../log", "a/b", "A", ".", "a" * 65, "a\0"])
+def test_what_is_no_call_has_no_manifest(state: Path, name: str) -> None:
+    (state / "log.json").parent.mkdir()
+    (state / "log.json").write_text("{}")
+    assert Snapshots(state).manifest(name) is None

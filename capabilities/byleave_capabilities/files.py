@@ -86,7 +86,9 @@ class WriteFile(Tool[WriteArgs, Present, FileHands]):
         notes = [kept] if kept else []
         if "hard-link" in facts.at.traits:
             notes.append("its other names (hard links) keep the old content")
-        return Result(f"{done} `{printable(args.path)}`, {len(content):,} bytes" + "".join(f" [{n}]" for n in notes))
+        return Result(
+            f"{done} `{printable(args.path)}`, {Extent(Unit.BYTES, len(content))}" + "".join(f" [{n}]" for n in notes)
+        )
 
 
 class EditArgs(Arguments):
@@ -111,7 +113,11 @@ class EditFile(Tool[EditArgs, Present, FileHands]):
         require_there(args.path, facts.at)
         _require_file(args.path, facts.at)
         if facts.at.size > MAX_EDITED:
-            raise Refused(Word.FAILED, f"`{printable(args.path)}` is larger than {MAX_EDITED:,} bytes", "use the shell")
+            raise Refused(
+                Word.FAILED,
+                f"`{printable(args.path)}` is larger than {MAX_EDITED:,} bytes",
+                "ask a person to change it",
+            )
         try:
             content = _edited(args, facts, tell=False)
         except Refused:  # what stands there is told only by `perform`, after it was judged that it may be
@@ -256,13 +262,13 @@ class RemoveFile(Tool[RemoveArgs, Leaving, FileHands]):
         if tree.files + tree.folders > 1 and not args.recursive:
             raise Refused(
                 Word.FAILED,
-                f"`{printable(args.path)}` is a folder that holds {_counted(tree.files)}",
+                f"`{printable(args.path)}` is a folder that holds {files(tree.files)}",
                 "nothing was removed; set `recursive` to remove all of it",
             )
         await hands.remove(facts.present.at, recursive=args.recursive)
         if facts.present.at.sort is not Sort.FOLDER:
             return Result(f"removed `{printable(args.path)}`")
-        held = _counted(tree.files) if tree.complete else "everything"
+        held = files(tree.files) if tree.complete else "everything"
         return Result(f"removed the folder `{printable(args.path)}` and {held} in it")
 
 
@@ -272,10 +278,6 @@ def _moved(each: Located, source: Located, target: Located) -> Target:
 
 def _one(at: Located) -> Extent:
     return files(0 if at.sort is Sort.FOLDER else 1)
-
-
-def _counted(amount: int) -> str:
-    return "1 file" if amount == 1 else f"{amount:,} files"
 
 
 def _undo(at: Located) -> Undo:

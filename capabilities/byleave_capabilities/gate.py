@@ -28,7 +28,7 @@ class StatusArguments(Arguments):
 
 class Status(Tool[StatusArguments, None, StatusHands]):
     """Tell what this gate allows: the policy in words, what is left of each budget, requests that wait for a person,
-    and the last calls that can be undone. Changes nothing."""
+    and the last call that can be undone. Changes nothing."""
 
     name = "gate_status"
     title = "What the gate allows now"

@@ -23,7 +23,7 @@ from byleave.capability import (
     View,
     Word,
 )
-from byleave.effects import Effect, Plan, Undo, Verb, files, printable
+from byleave.effects import Effect, Extent, Plan, Undo, Unit, Verb, files, printable
 from byleave_capabilities.text import cut, decode, is_binary, kind_of
 
 MAX_SHOWN = 20_000  # characters of one answer
@@ -65,10 +65,14 @@ class ReadFile(Tool[ReadArgs, Located, FileReading]):
             return Result(_listing(args, listed[args.offset - 1 :], more=more))
         start = await hands.content(facts, 0, min(_PIECE, max(1, facts.size)))
         if is_binary(start):
-            return Result(f"`{printable(args.path)}`: {kind_of(start)}, {facts.size:,} bytes; not text, so not shown")
+            return Result(
+                f"`{printable(args.path)}`: {kind_of(start)}, {Extent(Unit.BYTES, facts.size)}; not text, so not shown"
+            )
         if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
             if facts.size > MAX_WHOLE:
-                return Result(f"`{printable(args.path)}`: UTF-16 text of {facts.size:,} bytes; too large to show")
+                return Result(
+                    f"`{printable(args.path)}`: UTF-16 text of {Extent(Unit.BYTES, facts.size)}; too large to show"
+                )
             whole = await hands.content(facts, 0, facts.size)
             return Result(_page(args, decode(whole)[0].split("\n"), 1, decode(whole)[1].name, ended=True))
         return Result(await _paged(args, facts, hands, start))
@@ -110,7 +114,8 @@ def _page(args: ReadArgs, lines: list[str], first: int, coding: str, *, ended: b
     notes = [coding] if coding else []
     if not ended or len(shown) < len(lines):
         of = f" of {first + len(lines) - 1:,}" if ended else ""
-        notes.append(f"lines {first:,} to {after - 1:,}{of}; read on: {_onwards(args, after)}")
+        where = f"line {first:,}" if len(shown) == 1 else f"lines {first:,} to {after - 1:,}"
+        notes.append(f"{where}{of}; read on: {_onwards(args, after)}")
     if not shown:
         notes.append("the file is empty" if first == 1 else f"the file has {first - 1:,} lines at most")
     return "\n".join([*shown, *(f"[{printable(note)}]" for note in notes)])
@@ -146,7 +151,7 @@ def _entry(entry: Listed) -> str:
         case Sort.SPECIAL:
             return f"{name} (device, socket or pipe)"
         case Sort.FILE | Sort.ABSENT:
-            return f"{name}  {entry.size:,} bytes"
+            return f"{name}  {Extent(Unit.BYTES, entry.size)}"
 
 
 class SearchArgs(Arguments):
@@ -185,7 +190,7 @@ class SearchFiles(Tool[SearchArgs, Located, FileReading]):
             line = where if match.line is None else f"{where}:{match.line}: {cut(match.text or '', 300)}"
             size += len(line) + 1
             if size > MAX_SHOWN:
-                note = f"only the first {len(lines):,} are shown"
+                note = "there are more"
                 break
             lines.append(line)
         if note:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import Field
 
 from byleave.capability import LOOKS, Arguments, Hints, Result, Rows, SqlHands, SqlReading, Statement, Tool, View
-from byleave.effects import Plan, printable
+from byleave.effects import Plan, printable, rows
 
 Scalar = None | bool | int | float | str
 
@@ -104,7 +104,7 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 def _many(n: int) -> str:
     """A virtual table does not tell how many."""
-    return f"{n:,} {'row' if n == 1 else 'rows'}" if n else "rows"
+    return str(rows(n)) if n else "rows"
 
 
 # --- rows as text ----------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def _many(n: int) -> str:
 
 def _answer(args: QueryArguments, found: Rows) -> str:
     lines = [_table(found.columns, found.rows)] if found.columns else []
-    count = f"{len(found.rows)} {'row' if len(found.rows) == 1 else 'rows'}"
+    count = str(rows(len(found.rows)))
     if found.more:
         count += ", and there are more" + _next_page(args, len(found.rows))
     lines.append(f"({count})" + (f" {found.note}" if found.note else ""))

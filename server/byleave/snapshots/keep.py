@@ -92,7 +92,7 @@ class Snapshots:
 
     def manifest(self, call: str) -> dict[str, Any] | None:
         """The manifest of a call, None where there is none. `Refused(FAILED)` where it is damaged."""
-        loaded = self._load(call)
+        loaded = self._load(call) if _CALL.fullmatch(call) else None
         return None if loaded is None else cast("dict[str, Any]", loaded["manifest"])
 
     def calls(self) -> list[str]:

@@ -44,7 +44,7 @@ class _Answer:
 
     def takes(self, match: Match) -> bool:
         if len(self.matches) >= self.limit or self.size > MAX_SHOWN_BYTES:
-            self.more, self.note = True, f"only the first {len(self.matches):,} are shown"
+            self.more, self.note = True, "there are more"
             return False
         self.matches.append(match)
         self.size += len(match.path) + len(match.text or "")

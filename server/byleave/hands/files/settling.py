@@ -40,14 +40,17 @@ class _Side:
 
 
 def moved_on(ground: Ground, manifest: Mapping[str, object]) -> tuple[str, ...]:
-    """The paths at which the world is not as the call left it: undo would overwrite someone's work there."""
+    """The paths at which the world is not as the call left it: undo would overwrite someone's work there.
+
+    Refused for another workspace's change: the same names here say nothing about it.
+    """
+    if manifest.get("workspace") != ground.resolver.real:
+        raise Refused(Word.FAILED, "this was another workspace's change", "nothing was done. a person undoes it there")
     return tuple(path for change in changes_of(manifest) for path in _moved(ground, change))
 
 
 def reversed_stage(ground: Ground, manifest: Mapping[str, object]) -> FileStage:
     """A stage that takes the manifest's changes back. Refused where the world moved on, or an image was not kept."""
-    if manifest.get("workspace") != ground.resolver.real:
-        raise Refused(Word.FAILED, "this was another workspace's change", "undo it with `byleave undo` there")
     changed = moved_on(ground, manifest)
     if changed:
         shown = ", ".join(f"`{printable(path)}`" for path in changed[:3])
