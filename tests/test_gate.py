@@ -11,6 +11,7 @@ from unittest import mock
 import anyio
 import pytest
 
+from byleave.approvals.requests import Approvals
 from byleave.effects import Undo
 from byleave.gate import Gate
 from byleave.hands.files.staging import FileStage
@@ -269,6 +270,60 @@ async def test_what_was_parked_commits_as_it_was_shown_and_the_next_call_is_told
     assert hook.read_text() == "#!/bin/sh\n"
     assert world.kinds().count("intent") == 2
     assert world.findings().is_sound
+
+
+async def test_what_became_of_a_parked_call_is_no_answer_once_the_same_thing_has_changed_again(tmp_path: Path):
+    world = make_world(tmp_path)
+    hook = world.workspace / ".git/hooks/pre-commit"
+    other = {**HOOK, "text": "#!/bin/sh\ntrue\n"}
+    async with gate_over(world) as gate:
+        for arguments in (HOOK, other):
+            assert (await call(gate, "files_write", **arguments)).text.startswith("approval_pending: ")
+            await answer(world, approve=True)
+            with anyio.fail_after(5):
+                while not (hook.exists() and hook.read_text() == arguments["text"]):  # noqa: ASYNC110 (a task of the gate's)
+                    await anyio.sleep(0.01)
+        told = await call(gate, "files_write", **other)
+        anew = await call(gate, "files_write", **HOOK)
+    assert told.text.startswith("this call was made before")
+    assert anew.text.startswith("approval_pending: ")
+    assert hook.read_text() == "#!/bin/sh\ntrue\n"
+
+
+async def test_calls_that_ask_the_same_at_once_ask_a_person_once(tmp_path: Path):
+    world = make_world(tmp_path)
+    async with gate_over(world) as gate, anyio.create_task_group() as group:
+        for _ in range(8):
+            group.start_soon(lambda: call(gate, "files_write", **HOOK))
+    assert world.kinds().count("request") == 1
+
+
+async def test_a_store_that_fails_while_a_change_is_parked_ends_no_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    world = make_world(tmp_path)
+
+    async def down(*_: object) -> None:
+        raise StoreDown("down for the test")
+
+    async with gate_over(world) as gate:
+        with monkeypatch.context() as patch:
+            patch.setattr(Approvals, "wait_for_answer", down)
+            assert (await call(gate, "files_write", **HOOK)).text.startswith("approval_pending: ")
+            await anyio.wait_all_tasks_blocked()
+        assert not (await call(gate, "files_read", path="notes.txt")).is_error
+    assert not (world.workspace / ".git").exists()
+
+
+async def test_what_a_budget_stops_after_it_was_tried_is_concluded(tmp_path: Path):
+    world = make_world(tmp_path, extra="[limits.session]\nrows_deleted = 3\n")
+    async with gate_over(world) as gate:
+        answered = await call(gate, "sql_change", database="app", sql="delete from orders where id < 5")
+    assert answered.text.startswith("budget_exhausted: ")
+    assert world.orders() == 30
+    records = [(r["kind"], r["call"]) for r in world.records() if r["kind"] in ("intent", "outcome")]
+    assert [kind for kind, _ in records] == ["intent", "outcome"]
+    assert len({name for _, name in records}) == 1
 
 
 async def test_leave_given_while_the_server_was_down_holds_for_that_call_and_once(tmp_path: Path):

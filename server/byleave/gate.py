@@ -230,8 +230,10 @@ class Gate:
         try:
             if staged.leave is not None or set(staged.effects) != set(seen.plan.effects):
                 await self._ledger.intend_commit(call, staged.effects, staged.decision, staged.leave)
-        except BaseException:
+        except BaseException as error:
             await self._discard(staged.stage)
+            if isinstance(error, Refused):  # a budget or a spent leave said no, and the record can be written
+                await self._ledger.conclude(call, record.discarded(error), ())
             raise
         return await self.let_count(call, staged)
 
@@ -250,6 +252,7 @@ class Gate:
                 Word.FAILED, "the change stopped part way", f"it was looked at again: {state}. read before you go on"
             ) from error
         call.counts = True
+        self._parking.overtaken(staged.effects)
         recorded = await self._ledger.conclude_done(call, staged.effects, manifest)
         return self._answer(call, staged.result, staged.effects, recorded)
 

@@ -7,7 +7,8 @@ discarded.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
 import anyio
@@ -16,14 +17,18 @@ import anyio.to_thread
 
 from byleave.answers import Answer, refusal_answer
 from byleave.approvals.requests import Approvals, Question
-from byleave.capability import Arguments, Refused, Result
+from byleave.capability import Arguments, Refused, Result, Word
 from byleave.consider import Considered
 from byleave.effects import Effect, digest
 from byleave.hands.stage import Stage
 from byleave.ledger import Call, Ledger
 from byleave.policy.judge import Decision
-from byleave.store.entry import RequestState, StoreDown
+from byleave.store.entry import RequestState
 
+log = logging.getLogger("byleave.gate")
+
+#: What an answer begins with that is about a call made before.
+EARLIER = "this call was made before and has been given leave since; what became of it then, not done again:"
 #: How many parked changes one gate keeps; one more is discarded and has to be called again.
 MOST = 16
 
@@ -86,23 +91,38 @@ class Parking:
         key = digest(call.caller.principal, self._ledger.workspace, call.tool, args.model_dump(mode="json"))
         if (ended := self._under_way.get(key)) is not None:
             await ended.wait()
-        return self._delivery.pop(key, None)
+        answer = self._delivery.pop(key, None)
+        return None if answer is None else replace(answer, text=f"{EARLIER}\n{answer.text}")
+
+    def overtaken(self, effects: Iterable[Effect]) -> None:
+        """Another change counts now: what became of an earlier one of the same things is no answer any more."""
+        targets = {effect.target for effect in effects}
+        for key, answer in list(self._delivery.items()):
+            if not targets.isdisjoint(effect.target for effect in answer.effects):
+                del self._delivery[key]
 
     async def _watch(self, parked: Parked) -> None:
+        """INVARIANT: no failure comes out of here. It would end the gate, and every call under way with it."""
         leave: str | None = None
         try:
             leave = await self._answered(parked.question)
+        except Exception:
+            log.exception("call %s waits no longer", parked.call.id)  # its request stands: the next such call finds it
         finally:
             self._parked.pop(parked.question.digest, None)
             with anyio.CancelScope(shield=True):
                 if leave is None:
                     await anyio.to_thread.run_sync(parked.staged.stage.discard)
                 else:
-                    ended = self._under_way[parked.question.call_digest] = anyio.Event()
+                    key, ended = parked.question.call_digest, anyio.Event()
+                    self._under_way[key] = ended
                     try:
                         await self._see_through(parked, leave)
+                    except Exception:
+                        log.exception("call %s was given leave", parked.call.id)
                     finally:
-                        del self._under_way[parked.question.call_digest]
+                        if self._under_way.get(key) is ended:
+                            del self._under_way[key]
                         ended.set()
 
     async def _answered(self, question: Question) -> str | None:
@@ -123,14 +143,16 @@ class Parking:
         call.effects, call.decision = parked.staged.effects, parked.staged.decision
         said = replace(parked.seen, plan=replace(parked.seen.plan, effects=parked.staged.effects))
         try:
-            try:
-                await self._ledger.intend(call, said, leave)
-            except BaseException:
-                await anyio.to_thread.run_sync(parked.staged.stage.discard)
-                raise
+            await self._ledger.intend(call, said, leave)
+        except BaseException as error:
+            await anyio.to_thread.run_sync(parked.staged.stage.discard)
+            if isinstance(error, Refused) and error.word is Word.CONFLICT:
+                return  # the same call, made again meanwhile, has spent the leave: it has its own answer
+            raise
+        try:
             answer = await self._let_count(call, parked.staged)
         except Refused as no:
             answer = refusal_answer(call.id, no, call.effects, await self._ledger.refuse(call, no), ())
-        except StoreDown:
-            return  # the request stays approved; the next identical call goes the whole way again
         self._delivery[parked.question.call_digest] = answer
+        while len(self._delivery) > MOST:
+            del self._delivery[next(iter(self._delivery))]

@@ -69,12 +69,14 @@ class Question:
 
 
 class Approvals:
-    """The queue of requests, over the store. Holds no state of its own."""
+    """The queue of requests, over the store. The lock is all the state that it has: calls that ask the same at once
+    ask it once."""
 
     def __init__(self, store: Store, manner: Manner, *, clock: Callable[[], float]) -> None:
         self._store = store
         self._manner = manner
         self._clock = clock
+        self._asking = anyio.Lock()
 
     @property
     def headless(self) -> bool:
@@ -90,7 +92,8 @@ class Approvals:
         """
         if self.headless:
             raise nobody_to_ask(question.decision)
-        request = await self.standing(question) or await self._ask(question)
+        async with self._asking:
+            request = await self.standing(question) or await self._ask(question)
         wait = min(self._manner.wait_s if wait_s is None else wait_s, LONGEST_WAIT_S)
         request = await self._wait(request, wait, waiting)
         match request.state:
