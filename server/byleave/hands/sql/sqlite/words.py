@@ -10,7 +10,7 @@ from byleave.effects import printable
 NOTHING = "nothing was changed"
 
 
-def in_words(error: Exception, database: str, refused: str) -> Refused:  # noqa: PLR0911 (a table of errors)
+def in_words(error: Exception, database: str, refused: str) -> Refused:  # noqa: PLR0911, PLR0912 (a table of errors)
     """`refused` is what the authorizer has said no to, if it has."""
     named = f"database `{printable(database)}`"
     if refused:
