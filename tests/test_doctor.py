@@ -83,6 +83,12 @@ def broken_policy(shop: Shop) -> None:
     shop.policy.write_text("extends = 'nothing'\n")
 
 
+def example_that_does_not_hold(shop: Shop) -> None:
+    call = '{ tool = "files_read", arguments = { path = "." } }'
+    rule = f'[[rule]]\nid = "x.y"\nwhen = {{ verb = "delete" }}\nverdict = "allow"\nbecause = "z"\nmatches = [{call}]\n'
+    shop.policy.write_text(shop.policy.read_text() + rule)
+
+
 def open_secret(shop: Shop) -> None:
     (shop.project / ".env").chmod(0o644)
 
@@ -113,6 +119,12 @@ def no_workspace(shop: Shop) -> None:
         pytest.param(state_in_workspace, Kind.STATE_UNSAFE, Gravity.SERIOUS, id="the state directory is a link"),
         pytest.param(readable_state, Kind.STATE_UNSAFE, Gravity.WARNING, id="others read the state directory"),
         pytest.param(broken_policy, Kind.POLICY_BROKEN, Gravity.SERIOUS, id="a broken policy"),
+        pytest.param(
+            example_that_does_not_hold,
+            Kind.POLICY_BROKEN,
+            Gravity.SERIOUS,
+            id="a policy with an example that does not hold",
+        ),
         pytest.param(open_secret, Kind.SECRET_OPEN, Gravity.WARNING, id="a secret that everyone reads"),
         pytest.param(missing_backups, Kind.BACKUP_MISSING, Gravity.WARNING, id="backups that are not there"),
         pytest.param(unset_database, Kind.DATABASE, Gravity.WARNING, id="a database without its secret"),

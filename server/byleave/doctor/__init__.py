@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from byleave.audit.recorded import Recorded
-from byleave.checking import CannotOpen, open_checker
+from byleave.checking import CannotOpen, Exit, open_checker
 from byleave.doctor import clients, machine, places
 from byleave.doctor.finding import Finding, Gravity, Kind
 from byleave.effects import printable
@@ -52,8 +52,10 @@ def _databases(root: Path, policy: str | None, state_dir: Path, environ: Mapping
     try:
         with open_checker(workspace=root, policy=policy, state_dir=state_dir, environ=environ) as checker:
             troubles = dict(checker.workbench.sql.troubles)
-    except CannotOpen:
-        return  # workspace and policy have findings of their own
+    except CannotOpen as no:
+        if no.code is Exit.POLICY:  # it loads, and an example in it that is a call does not hold
+            yield Finding(Kind.POLICY_BROKEN, Gravity.SERIOUS, no.message, no.hint)
+        return  # the workspace has a finding of its own
     for name, trouble in troubles.items():
         yield Finding(
             Kind.DATABASE,

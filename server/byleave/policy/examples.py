@@ -37,11 +37,6 @@ def prove_examples(book: Rulebook, policy: Policy, plan_of: PlanOf | None) -> li
     return problems
 
 
-def unproven(policy: Policy) -> int:
-    """How many examples are calls, which only the tools themselves can prove."""
-    return sum(example.arguments is not None for rule in policy.rule for example in (*rule.matches, *rule.spares))
-
-
 def _try(book: Rulebook, rule: Rule, example: Example, plan_of: PlanOf | None, *, must_speak: bool) -> str | None:
     if example.arguments is not None and example.tool is not None:
         if plan_of is None:
