@@ -64,6 +64,12 @@ def test_the_answer_does_not_depend_on_what_was_asked_before() -> None:
     assert first == [True, False, True, True, True, False]
 
 
+def test_a_path_of_very_many_folders_is_asked_about_like_any_other() -> None:
+    hiding = Hiding(["secrets/"])
+    deep = "/".join(["a"] * 2_000)
+    assert [hiding.hides(path) for path in (deep, f"{deep}/secrets/x", f"secrets/{deep}")] == [False, True, True]
+
+
 # What the presets hide in an ordinary project, and what they leave alone.
 HIDDEN_BY_DEFAULT = [
     ".env", ".env.production", "app/.env.local", "certs/server.pem", "certs/server.key", "id_rsa", "home/.ssh/config",

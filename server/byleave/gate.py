@@ -298,7 +298,8 @@ class Gate:
             recorded = await shielded(self._ledger.refuse(call, no))
         except StoreDown as down:
             return self._unrecorded(call, down)
-        return refusal_answer(call.id, no, call.effects, recorded, self.policy.notices)
+        named = tuple(effect for effect in call.effects if not self.policy.book.floor.conceals(effect))
+        return refusal_answer(call.id, no, named, recorded, self.policy.notices)
 
     def _unrecorded(self, call: Call, down: StoreDown) -> Answer:
         """Nothing can be recorded, so nothing is shown and nothing more is done."""

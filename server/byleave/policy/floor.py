@@ -173,6 +173,12 @@ class Floor:
             return HIDDEN
         return None
 
+    def conceals(self, effect: Effect) -> bool:
+        """Whether what the effect is about is not there for a tool, so that no answer may name it."""
+        if effect.target.scheme is not Scheme.FILE:
+            return False
+        return not effect.traits.isdisjoint(_HIDDEN_TRAITS) or self.hiding.hides(self.inside(effect.target.name))
+
     def inside(self, name: str) -> str:
         """A name in the workspace, relative to it ("" for the workspace itself); a folded one has the same parts."""
         return name.split("/", self._depth)[-1] if name.count("/") >= self._depth else ""

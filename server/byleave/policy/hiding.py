@@ -17,6 +17,7 @@ from byleave.policy.names import fold_parts, fold_path
 
 # Folders remembered per instance: enough for a large tree, bounded for a hostile one.
 _REMEMBERED = 16_384
+_DEEP = 100
 # How pathspec writes "in any folder".
 _ANYWHERE = "(?:.+/)?"
 
@@ -42,6 +43,10 @@ class Hiding:
         if not self.patterns or path in ("", "."):
             return False
         folded = fold_path(path)
+        if folded.count("/") > _DEEP:  # from the top, and remembered: one step for each folder would end Python's stack
+            parts = folded.split("/")
+            if any(self._folder_hides("/".join(parts[:depth])) for depth in range(_DEEP, len(parts), _DEEP)):
+                return True
         # `secret ` is `secret` on some disks, and a pattern may end in a space that is meant.
         return self.hides_folded(folded) or ((kept := fold_parts(path)) != folded and self.hides_folded(kept))
 

@@ -24,7 +24,7 @@ from byleave.effects import printable
 from byleave.hands.files import system
 from byleave.hands.files.building import Draft, build, place, raze, rmdir_if_empty, sync_folder, unlink_ours, unmake
 from byleave.hands.files.ground import Ground
-from byleave.hands.files.manifest import Change
+from byleave.hands.files.manifest import Change, joined
 from byleave.hands.files.nodes import Nodes, alike, look_at
 from byleave.hands.files.resolve import Descriptor, Landing, refusal
 
@@ -140,6 +140,18 @@ class Commit:
         if seen.st_ino != thing[0].inode:
             raise _Conflict(change.source or change.path)
 
+    def _carries_nothing_hidden(self, folder: Descriptor, name: str, change: Change) -> None:
+        """What came into a moved folder after it was judged goes along, but for what no tool may move: it would lie
+        under a name that hides it no more. A parked move waits for hours."""
+        thing = change.after or ()
+        if not thing or thing[0].sort is not Sort.FOLDER:
+            return
+        known = {node.rel for node in thing}
+        for node in look_at(self._ground.resolver, folder.fd, name, digests=False) or ():
+            names = [joined(place, node.rel) for place in (change.path, change.source or change.path)]
+            if node.rel not in known and (node.names > 1 or any(map(self._ground.locator.hides, names))):
+                raise _Conflict(change.source or change.path)
+
     def _look(self, folder: int, name: str) -> Nodes | None:
         try:
             return look_at(self._ground.resolver, folder, name)
@@ -190,6 +202,7 @@ class Commit:
         swap(home.fd, old, folder.fd, name)
         self._back(lambda: swap(folder.fd, name, home.fd, old))
         self._is_thing(folder, name, change)
+        self._carries_nothing_hidden(folder, name, change)
         match change.before, change.refill:
             case None, None:
                 pass

@@ -46,6 +46,10 @@ class Locator:
 
     def locate(self, path: str, *, follow: bool, warm: bool) -> Located:
         written = self.resolver.read(path)
+        if (hidden := next((way for way in written.ways if self.hides(way)), None)) is not None:
+            # Whether there is such a thing, and of which sort, must not show by how the way through it fails or does
+            # not; so what is only passed through is not even looked at.
+            return Located(path, self.target(hidden), Sort.ABSENT, traits=frozenset({"hidden"}))
         try:
             landing = self.resolver.resolve(written, follow=follow, warm=warm)
         except OSError as error:
@@ -60,7 +64,7 @@ class Locator:
                 traits=frozenset({"outside"}),
             )
         found = self.located(landing.path, landing.stat, handle=Handle(landing), warm=warm)
-        if any(self.hides(other) for other in (written.plain, *landing.passed) if other not in (".", landing.path)):
+        if any(self.hides(other) for other in landing.passed):
             return replace(found, traits=found.traits | {"hidden"})
         return found
 

@@ -79,15 +79,17 @@ class Written:
     text: str
 
     @property
-    def plain(self) -> str:
-        """The path with `.` and `..` taken by the letter: what the writer seems to mean, for hiding it too."""
-        out: list[str] = []
+    def ways(self) -> tuple[str, ...]:
+        """The path with `.` and `..` taken by the letter, as the writer seems to mean it, and before it every place
+        from which a `..` turns back."""
+        out, ways = list[str](), list[str]()
         for part in self.parts or ():
             if part == "..":
+                ways.append("/".join(out) or ".")
                 del out[-1:]
             else:
                 out.append(part)
-        return "/".join(out) or "."
+        return (*ways, "/".join(out) or ".")
 
 
 class Resolver:
