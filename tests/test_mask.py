@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from functools import reduce
 
 import pytest
 
@@ -103,6 +104,29 @@ def test_a_long_text_is_kept_as_its_beginning_digest_and_length() -> None:
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
         "bytes": 600,
     }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param({"k" * 2_000_000: 1}, id="a-long-name"),
+        pytest.param({f"k{n}": n for n in range(200_000)}, id="many-names"),
+        pytest.param({"edits": ["x" * 300] * 200_000}, id="many-texts"),
+        pytest.param({"n": 10**3_000}, id="a-long-number"),
+        pytest.param({"deep": reduce(lambda inner, _: [inner], range(50_000), "x")}, id="deep"),
+        pytest.param({"wide": [[["x"] * 100] * 100] * 100}, id="deep-and-wide"),
+    ],
+)
+def test_no_arguments_make_a_record_large(arguments: dict[str, object]) -> None:
+    kept = Masker().arguments(arguments)
+    assert len(json.dumps(kept)) < 250_000
+    assert "[left out]" in json.dumps(kept) or "…" in next(iter(kept))
+
+
+def test_a_sentence_is_masked_and_stays_one() -> None:
+    said = Masker().sentence(f"`{'x' * 990} sk_live_abcdef0123456789abcdef` is not there")
+    assert len(said) <= 1_001
+    assert "sk_live" not in said
 
 
 def test_a_text_cannot_write_on_the_terminal_of_who_reads_the_log() -> None:

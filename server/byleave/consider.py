@@ -65,7 +65,8 @@ def validate(tool: AnyTool, raw: Mapping[str, object]) -> Arguments:
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False, include_context=False)
         said = "; ".join(
-            f"`{'.'.join(str(part) for part in e['loc']) or 'arguments'}`: {e['msg'].lower()}" for e in wrong[:5]
+            f"`{'.'.join(str(part)[:60] for part in e['loc'])[:200] or 'arguments'}`: {e['msg'].lower()}"
+            for e in wrong[:5]
         )
         fields = ", ".join(f"`{name}`" for name in tool.arguments.model_fields)
         hint = (

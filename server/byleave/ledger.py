@@ -147,7 +147,10 @@ class Ledger:
     async def conclude(self, call: Call, outcome: Mapping[str, object], effects: tuple[Effect, ...]) -> Receipt:
         """Step 11. The outcome, and what was really used: a failed call still costs its call."""
         settle = charge.used(self.session, effects)
-        return await self._write(Entry(Kind.OUTCOME, call.id, {**outcome, "tool": call.tool}, settle=settle))
+        body = {**outcome, "tool": call.tool}
+        if "reason" in body:
+            body["reason"] = self._masker.sentence(str(body["reason"]))
+        return await self._write(Entry(Kind.OUTCOME, call.id, body, settle=settle))
 
     async def conclude_done(
         self, call: Call, effects: tuple[Effect, ...], manifest: Mapping[str, object] | None
@@ -171,7 +174,8 @@ class Ledger:
 
     async def refuse(self, call: Call, no: Refused) -> Receipt:
         """A no, with its rule. It is on disk before it is answered."""
-        body = record.refusal(self._about(call), no.word, no.rule, no.reason, call.decision, call.effects)
+        reason = self._masker.sentence(no.reason)
+        body = record.refusal(self._about(call), no.word, no.rule, reason, call.decision, call.effects)
         return await self._store.append(Entry(Kind.REFUSAL, call.id, body))
 
     async def settle(self, call: Call, snapshots: Snapshots, workbench: Workbench) -> str:
@@ -201,6 +205,7 @@ class Ledger:
             effects=effects,
             decision=decision,
             preview=preview,
+            mask=self._masker.lines,
         )
 
     def _about(self, call: Call) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from byleave.hands.files import Workspace
+from byleave.store.reading import Reader
 from shop import CALLER, SECRET, Shop, call, gate_over
 
 
@@ -18,6 +19,22 @@ async def test_a_secret_among_the_arguments_is_not_in_the_state_directory_s_log(
         await call(gate, "sql_query", database="shop", sql=f"SELECT '{SECRET}' AS x")
     for path in shop.state.glob("log.db*"):
         assert SECRET.encode() not in path.read_bytes(), path.name
+
+
+@pytest.mark.anyio
+async def test_what_is_said_and_shown_about_a_call_brings_no_secret_into_the_log(shop: Shop) -> None:
+    async with gate_over(shop, '[approvals]\nwait = "0s"\n', headless=False) as gate:
+        asked = await call(gate, "files_write", path=".mcp.json", text=f'{{"key": "{SECRET}"}}\n')
+        await call(gate, "files_read", path=f"no-{SECRET}")
+        await call(gate, "files_read", **{"path": "x", SECRET: 1})
+        await call(gate, "sql_query", database="shop", sql=f'SELECT * FROM "{SECRET}"')
+        edits = [{"old": f"{SECRET} is not there", "new": "x"}]
+        await call(gate, "files_edit", path="app/main.py", edits=edits)
+    assert asked.text.startswith("approval_pending: ")
+    with Reader(shop.state) as log:
+        records = [str(body) for _, body, _, _ in log.rows()]
+    assert [body for body in records if SECRET in body] == []
+    assert any("request" in body for body in records)
 
 
 @pytest.mark.anyio

@@ -58,6 +58,7 @@ class Question:
     effects: tuple[Effect, ...]
     decision: Decision
     preview: Callable[[], str]
+    mask: Callable[[str], str]  # what of a text a record keeps
 
     @property
     def call_digest(self) -> str:
@@ -146,7 +147,9 @@ class Approvals:
             body=body,
             expires=now + self._manner.expire_s,
         )
-        record = {"request": new.id, "digest": new.digest, "expires": int(new.expires), **body}
+        # A person sees what would be written as it is: a mask could hide from them what they give leave for.
+        kept = {**body, "preview": question.mask(str(body["preview"]))}
+        record = {"request": new.id, "digest": new.digest, "expires": int(new.expires), **kept}
         await self._store.append(Entry(Kind.REQUEST, question.call, record, request=new))
         return Request(new.id, new.call, new.call_digest, new.digest, RequestState.PENDING, body, now, new.expires)
 

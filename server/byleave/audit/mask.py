@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 from urllib.parse import quote
 
@@ -16,6 +17,15 @@ from byleave.effects import printable
 
 #: Characters of a text that a record shows; of a longer one it keeps the beginning, its digest and its length.
 SHOWN = 200
+
+#: Characters of a name, and of a sentence about a call, that a record shows.
+NAME_SHOWN = 100
+SENTENCE_SHOWN = 1_000
+
+#: Values of one call's arguments that a record shows, and how deep: whoever calls can send millions.
+VALUES_SHOWN = 500
+DEEPEST_SHOWN = 20
+_LONGEST_NUMBER = 1_000  # bits
 
 #: How far past the shown part a credential is still recognised, so that none is cut into an unmasked half. The longer
 #: shapes (PEM, JWT, quoted values) are recognised by their beginning.
@@ -25,6 +35,7 @@ _MARGIN = 512
 _SHORTEST = 4
 
 _MASKED = "[masked]"
+_LEFT_OUT = "[left out]"
 
 _NAMES = ("passw", "passphrase", "pwd", "secret", "token", "key", "credential")
 _NAMED = (
@@ -114,26 +125,62 @@ class Masker:
         beginning = printable(self._masked(text[: SHOWN + max(_MARGIN, self._longest)])[:SHOWN])
         return {"preview": beginning, "sha256": hashlib.sha256(stored).hexdigest(), "bytes": len(stored)}
 
+    def sentence(self, text: str) -> str:
+        """What was said about a call, which quotes the caller: masked, and not longer than a sentence is."""
+        masked = self.text(text[: SENTENCE_SHOWN + _MARGIN])
+        return masked if len(masked) <= SENTENCE_SHOWN else f"{masked[:SENTENCE_SHOWN]}…"
+
+    def lines(self, text: str) -> str:
+        """A text of several lines, masked, its lines kept."""
+        return "\n".join(printable(line) for line in self._masked(text).split("\n"))
+
     def value(self, value: object) -> object:
-        """A JSON value with every text in it masked, and what is named like a secret gone altogether."""
-        if isinstance(value, str):
-            return self.shown(value)
-        if isinstance(value, Mapping):
-            return self.arguments(cast("Mapping[str, object]", value))
-        if isinstance(value, list | tuple):
-            return [self.value(item) for item in cast("Sequence[object]", value)]
-        if isinstance(value, bool | int | float) or value is None:
-            return value
-        return self.shown(str(value))
+        """A JSON value as a record keeps it."""
+        return self._value(value, _Room(VALUES_SHOWN), 0)
 
     def arguments(self, arguments: Mapping[str, object]) -> dict[str, object]:
-        """A call's arguments as a record keeps them."""
-        return {
-            self.text(str(name)): _MASKED
-            if isinstance(value, str) and value and _NAME_OF_A_SECRET.fullmatch(str(name))
-            else self.value(value)
-            for name, value in arguments.items()
-        }
+        """A call's arguments as a record keeps them: every text in them masked, what is named like a secret gone
+        altogether, and no more of them than `VALUES_SHOWN`."""
+        return self._mapping(arguments, _Room(VALUES_SHOWN), 0)
+
+    def _mapping(self, values: Mapping[str, object], room: _Room, depth: int) -> dict[str, object]:
+        out: dict[str, object] = {}
+        for name, value in values.items():
+            if not room.takes_one():
+                out[_LEFT_OUT] = len(values) - len(out)
+                break
+            secret = isinstance(value, str) and value and _NAME_OF_A_SECRET.fullmatch(name[:NAME_SHOWN])
+            shown = self.text(name[: NAME_SHOWN + _MARGIN])
+            shown = shown if len(shown) <= NAME_SHOWN else f"{shown[:NAME_SHOWN]}…"
+            out[shown] = _MASKED if secret else self._value(value, room, depth)
+        return out
+
+    def _value(self, value: object, room: _Room, depth: int) -> object:
+        if isinstance(value, str):
+            return self.shown(value)
+        if depth >= DEEPEST_SHOWN or (isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER):
+            return _LEFT_OUT
+        if isinstance(value, bool | int | float) or value is None:
+            return value
+        if isinstance(value, Mapping):
+            named = {str(name): item for name, item in cast("Mapping[object, object]", value).items()}
+            return self._mapping(named, room, depth + 1)
+        if isinstance(value, list | tuple):
+            items = cast("Sequence[object]", value)
+            shown = [self._value(item, room, depth + 1) for item in items if room.takes_one()]
+            return shown if len(shown) == len(items) else [*shown, {_LEFT_OUT: len(items) - len(shown)}]
+        return self.shown(str(value))
+
+
+@dataclass(slots=True)
+class _Room:
+    """How many values may still be shown."""
+
+    left: int
+
+    def takes_one(self) -> bool:
+        self.left -= 1
+        return self.left >= 0
 
 
 def _mask(found: re.Match[str]) -> str:
