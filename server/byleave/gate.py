@@ -243,6 +243,7 @@ class Gate:
             manifest = await anyio.to_thread.run_sync(self._commit, call, staged)
         except Refused as no:
             call.met_conflict = no.word is Word.CONFLICT
+            await anyio.to_thread.run_sync(self._snapshots.drop, call.id)  # nothing of it counts: nothing to take back
             await self._ledger.conclude(call, record.discarded(no), ())
             raise
         except Exception as error:
@@ -261,7 +262,7 @@ class Gate:
         try:
             manifest = staged.stage.hold()
             if manifest is not None:
-                self._snapshots.seal(call.id, sealed(manifest, call.tool, staged.effects))
+                self._snapshots.seal(call.id, sealed(manifest, call.tool, staged.effects, self._ledger.workspace))
         except BaseException:
             staged.stage.discard()
             raise

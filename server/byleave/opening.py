@@ -84,7 +84,15 @@ def _gate(
 ) -> Gate:
     loaded, workbench = checker.policy, checker.workbench
     limits = _limits(loaded)
-    own = Own(store, snapshots, workbench, session=session, limits=limits, policy=lambda: in_words(loaded))
+    own = Own(
+        store,
+        snapshots,
+        workbench,
+        session=session,
+        workspace=workspace,
+        limits=limits,
+        policy=lambda: in_words(loaded),
+    )
     ledger = Ledger(
         store,
         view=own,

@@ -12,7 +12,7 @@ from byleave.answers import call_of, receipt_id
 from byleave.capability import GateView, Kept, Refused, Word
 from byleave.effects import Effect, Extent, Scheme, Target, Undo, Unit, Verb, printable, unknown
 from byleave.rails.charge import CALLS, FILES_DELETED, ROWS_DELETED, Limits, key
-from byleave.snapshots.keep import Snapshots
+from byleave.snapshots.keep import Snapshots, is_call
 from byleave.store.entry import Store
 from byleave.workbench import Workbench
 
@@ -27,6 +27,7 @@ class Own:
         workbench: Workbench,
         *,
         session: str,
+        workspace: str,
         limits: Limits,
         policy: Callable[[], Sequence[str]],
     ) -> None:
@@ -34,6 +35,7 @@ class Own:
         self._snapshots = snapshots
         self._workbench = workbench
         self._session = session
+        self._workspace = workspace
         self._limits = limits
         self._policy = policy
 
@@ -55,8 +57,9 @@ class Own:
         return await anyio.to_thread.run_sync(self._read, call)
 
     def _read(self, call: str) -> Kept:
-        manifest = self._snapshots.manifest(call)
-        if manifest is None:
+        manifest = self._snapshots.manifest(call) if is_call(call) else None
+        # Of another workspace not even its names are told: two copies of a project hold databases that look alike.
+        if manifest is None or manifest.get("workspace") != self._workspace:
             raise Refused(
                 Word.NOT_FOUND,
                 f"no snapshot for `{printable(receipt_id(call))}`",
@@ -97,10 +100,10 @@ class Nobody:
         raise Refused(Word.NOT_FOUND, "a check has no session, so nothing can be undone in it")
 
 
-def sealed(manifest: Mapping[str, object], tool: str, effects: Sequence[Effect]) -> dict[str, object]:
-    """A stage's manifest with what undoing it will say: the tool, and target and extent of each effect."""
+def sealed(manifest: Mapping[str, object], tool: str, effects: Sequence[Effect], workspace: str) -> dict[str, object]:
+    """A stage's manifest with what undoing it will say: where, the tool, and target and extent of each effect."""
     done = [[e.target.scheme.value, e.target.name, e.extent.unit.value, e.extent.amount] for e in effects]
-    return {**manifest, "tool": tool, "effects": done}
+    return {**manifest, "workspace": workspace, "tool": tool, "effects": done}
 
 
 def restoring(manifest: Mapping[str, object]) -> tuple[Effect, ...]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+from pathlib import Path
 
 import pytest
 
-from shop import Shop, call, gate_over
+from byleave.capability import Refused, Word
+from byleave.hands.files.staging import FileStage
+from byleave.opening import open_gate
+from shop import Shop, build, call, gate_over
 
 CHANGES = [
     pytest.param("files_write", {"path": "app/main.py", "text": "x\n"}, id="write"),
@@ -59,6 +63,48 @@ async def test_an_undo_can_be_undone(shop: Shop) -> None:
         again = await call(gate, "gate_undo", receipt=undone.receipt)
         assert not again.is_error, again.text
     assert (shop.project / "app" / "main.py").read_text() == "better\n"
+
+
+@pytest.mark.anyio
+async def test_a_call_of_another_workspace_is_not_undone_nor_told_of(tmp_path: Path) -> None:
+    """Two copies of one project, one state directory: their databases look alike."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    one = build(tmp_path / "one")
+    two = build(tmp_path / "two")
+    async with gate_over(one) as gate:
+        await call(gate, "sql_change", database="shop", sql="INSERT INTO orders VALUES (900, 1, 'of one')")
+        rows = await call(gate, "sql_change", database="shop", sql="DELETE FROM orders WHERE id = 900")
+        file = await call(gate, "files_write", path="plan of one.txt", text="x")
+    before = two.picture()
+    async with open_gate(workspace=two.project, policy=str(two.policy), state_dir=one.state, headless=True) as gate:
+        answers = [await call(gate, "gate_undo", receipt=receipt) for receipt in (rows.receipt, file.receipt)]
+    assert [answered.text.split(":")[0] for answered in answers] == ["not_found", "not_found"]
+    assert not any("plan of one" in answered.text for answered in answers)
+    assert two.picture() == before
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("receipt", ["", " ", "../../x", "r-../../x", "R-ABC", "r-" + "a" * 38, "r-\n", "r-x/y"])
+async def test_what_is_no_receipt_is_not_found(shop: Shop, receipt: str) -> None:
+    async with gate_over(shop) as gate:
+        answered = await call(gate, "gate_undo", receipt=receipt)
+    assert answered.text.startswith("not_found: ")
+
+
+@pytest.mark.anyio
+async def test_a_call_that_met_a_conflict_leaves_nothing_to_undo(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def conflict(self: FileStage) -> None:
+        raise Refused(Word.CONFLICT, "for the test")
+
+    async with gate_over(shop) as gate:
+        with monkeypatch.context() as patch:
+            patch.setattr(FileStage, "commit", conflict)
+            refused = await call(gate, "files_remove", path="app/main.py")
+        (shop.project / "app" / "main.py").unlink()  # a person, later
+        undone = await call(gate, "gate_undo", receipt=refused.receipt)
+    assert undone.text.startswith("not_found: ")
+    assert not (shop.project / "app" / "main.py").exists()
 
 
 def without_database(shop: Shop) -> dict[str, bytes]:

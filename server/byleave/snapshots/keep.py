@@ -128,7 +128,7 @@ class Snapshots:
         self._waiting.move_to_end(address)
 
     def _path(self, call: str) -> Path:
-        if not _CALL.fullmatch(call):
+        if not is_call(call):
             raise ValueError("not the id of a call")
         return self._calls / f"{call}.json"
 
@@ -212,6 +212,11 @@ def _sync(folder: Path, *, whole: bool = False) -> None:
             os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def is_call(name: str) -> bool:
+    """Whether it can be the id of a call at all."""
+    return _CALL.fullmatch(name) is not None
 
 
 class Nowhere:
