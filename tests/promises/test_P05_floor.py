@@ -71,6 +71,7 @@ async def test_a_link_to_the_backups_does_not_help(shop: Shop) -> None:
         ".claude/settings.json",
         ".vscode/tasks.json",
         ".envrc",
+        "docs/HEAD",  # the folder becomes a bare repository, whose `config` runs a program on `git status`
     ],
 )
 async def test_what_the_host_runs_unprompted_is_not_written_without_leave(shop: Shop, path: str) -> None:

@@ -18,6 +18,7 @@ FOLDERS = frozenset(
     {
         # git and its hook managers. `git~1` is the short name of `.git` on NTFS.
         *(".git", "git~1", ".githooks", ".git-hooks", ".husky", ".lefthook"),
+        *(".hg", ".jj"),  # configurations with hooks, like git's
         # coding agents and their clients
         *(".agent", ".agents", ".aider", ".amazonq", ".amp", ".augment", ".claude", ".cline", ".codex", ".continue"),
         *(
@@ -44,6 +45,9 @@ FOLDERS = frozenset(
 #: Files of these names, at any depth.
 FILES = frozenset(
     {
+        # Any folder with `HEAD`, `objects` and `refs` is a bare repository to git, whose `config` there runs a program
+        # on `git status`, which prompts of shells call (core.fsmonitor). None is one without this file.
+        "head",
         *(".gitconfig", ".pre-commit-config.yaml", ".pre-commit-config.yml", "lefthook.yml", "lefthook.yaml"),
         *("lefthook.toml", "lefthook.json", ".lefthook.yml", ".lefthook.yaml", ".lefthook.toml", ".lintstagedrc"),
         *(
