@@ -60,8 +60,7 @@ class Sqlite:
             yield connection
         finally:
             with self._lock:
-                keep = len(self._idle) < IDLE
-                if keep:
+                if keep := len(self._idle) < IDLE:
                     self._idle.append(connection)
             if not keep:
                 connection.close()
