@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from byleave.opening import open_gate
 from shop import Shop, call, gate_over
 
 #: A policy that allows everything it can.
@@ -45,6 +46,28 @@ async def test_no_tool_reaches_what_the_floor_protects(shop: Shop, path: str) ->
     assert shop.picture() == before
     assert not gone
     assert shop.policy.read_text() == policy
+
+
+@pytest.mark.anyio
+async def test_a_link_by_which_the_policy_names_a_thing_is_not_moved_away(shop: Shop) -> None:
+    """Else the next start would take what the agent puts there for the database, and leave the real one open."""
+    for name, target in (("shop.db", "data/shop.db"), ("now", "releases"), ("kept", shop.backups)):
+        (shop.project / name).symlink_to(target)
+    (shop.project / "releases").mkdir()
+    (shop.project / "releases" / "one").symlink_to("../data")
+    more = '[databases.%s]\nurl = "sqlite:///%s"\nenvironment = "test"\n'
+    policy = more % ("linked", "shop.db") + more % ("deep", "now/one/shop.db") + ALL
+    shop.policy.write_text(shop.rules(policy).replace('protect = ["', f'protect = ["{shop.project}/kept", "'))
+    before = shop.picture()
+    async with open_gate(workspace=shop.project, policy=str(shop.policy), state_dir=shop.state, headless=True) as gate:
+        for path in ("shop.db", "now", "releases", "releases/one", "kept"):
+            for answered in (
+                await call(gate, "files_remove", path=path, recursive=True),
+                await call(gate, "files_move", source=path, target="elsewhere"),
+            ):
+                assert answered.is_error, (path, answered.text)
+    assert shop.picture() == before
+    assert sorted(p.name for p in shop.project.iterdir() if p.is_symlink()) == ["kept", "now", "shop.db"]
 
 
 @pytest.mark.anyio

@@ -29,6 +29,7 @@ from byleave.policy.model import Policy
 from byleave.policy.rulebook import Rulebook, compile_rulebook
 from byleave.policy.source import SIZE_LIMIT, PolicyError, Source, choose, preset
 from byleave.policy.trust import POLICY_NAME
+from byleave.policy.ways import ways
 
 __all__ = ["SIZE_LIMIT", "Loaded", "PolicyError", "Source", "checked", "load", "parse", "preset", "sqlite_file"]
 
@@ -220,11 +221,11 @@ def _with_policy(ground: Ground, policy: Policy) -> Ground:
     """The ground with what the policy adds to it."""
     root, home = Path(ground.workspace), Path(ground.home)
     backups = (home / place[2:] if place.startswith("~/") else Path(place) for place in policy.backups.protect)
-    files = (sqlite_file(database.url, root) for database in policy.databases.values())
+    files = (_named_by(database.url, root) for database in policy.databases.values())
     return replace(
         ground,
-        protected=tuple(os.path.realpath(place) for place in backups),
-        databases=tuple(path for path in files if path is not None),
+        protected=tuple(way for place in backups for way in ways(place, root)),
+        databases=tuple(way for path in files if path is not None for way in ways(path, root)),
         client_files=client_files(root, home),
         hidden=policy.workspace.hidden,
     )
@@ -240,7 +241,13 @@ def _texts(paths: tuple[Path, ...]) -> tuple[str, ...]:
 
 def sqlite_file(url: str, root: Path) -> str | None:
     """The canonical path of the file that a `sqlite:///` URL names; None for any other URL."""
+    path = _named_by(url, root)
+    return None if path is None else os.path.realpath(path)
+
+
+def _named_by(url: str, root: Path) -> Path | None:
+    """The same as it is written."""
     if not url.startswith("sqlite:///"):
         return None
     path = unquote(url.removeprefix("sqlite:///").partition("?")[0].partition("#")[0])
-    return os.path.realpath(root / path) if "\0" not in path else None
+    return root / path if "\0" not in path else None

@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from byleave.capability import Refused, Word
 from byleave.effects import printable
+from byleave.policy.ways import ways
 
 #: What SQLite may put beside a database. Out of the agent's reach like the file itself.
 BESIDE = ("", "-wal", "-shm", "-journal")
@@ -45,10 +46,11 @@ class Place:
     database: str
     path: str
     forbidden: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()  # that lead there: at the next start they decide which file it is
 
     @property
     def files(self) -> tuple[str, ...]:
-        return tuple(self.path + end for end in BESIDE)
+        return (*(self.path + end for end in BESIDE), *self.links)
 
     def look(self) -> Identity:
         """Which file lies there now. Raises `Refused` where it is none that may be opened."""
@@ -86,4 +88,5 @@ def place_of(database: str, url: str, *, workspace: Path, forbidden: tuple[str, 
             "write `sqlite:///app.db` for a file in the workspace, `sqlite:////srv/app.db` for an absolute path"
         )
     # Resolved here, once: from now on a link in the path is a change that nobody made on purpose.
-    return Place(database, os.path.realpath(workspace / path), tuple(os.path.realpath(folder) for folder in forbidden))
+    place, *links = ways(workspace / path, workspace)
+    return Place(database, place, tuple(os.path.realpath(folder) for folder in forbidden), tuple(links))
