@@ -97,13 +97,13 @@ async def test_a_refusal_is_an_error_of_the_tool_in_text_alone(era: str) -> None
     assert said.structured_content is None
 
 
-async def test_an_unknown_tool_is_a_protocol_error_and_never_reaches_the_gate(era: str) -> None:
-    gate = always(answer("ok"))
+async def test_an_unknown_tool_is_a_protocol_error_that_the_gate_has_recorded(era: str) -> None:
+    gate = always(answer("no tool", is_error=True))
     async with client(gate, era) as talking:
         with pytest.raises(MCPError) as refused:
             await talking.call_tool("shell\x1b[2J_run", {"command": "ls"})
     assert (refused.value.code, refused.value.message) == (INVALID_PARAMS, "unknown tool: `shell\\x1b[2J_run`")
-    assert gate.asked == []
+    assert [tool for tool, *_ in gate.asked] == ["shell\x1b[2J_run"]
 
 
 async def test_an_exception_tells_nothing(

@@ -50,9 +50,9 @@ def server_for(gate: Gate, *, caller: Callable[[str], Caller]) -> Server[Any]:
         return types.ListToolsResult(tools=tools)
 
     async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        if params.name not in names:
-            raise MCPError(types.INVALID_PARAMS, f"unknown tool: `{printable(params.name[:100])}`")
         answer = await gate.call(params.name, params.arguments or {}, caller(client_of(ctx)), progress_of(ctx))
+        if params.name not in names:  # the specification's answer; the gate has refused and recorded it
+            raise MCPError(types.INVALID_PARAMS, f"unknown tool: `{printable(params.name[:100])}`")
         return result_of(answer)
 
     server: Server[Any] = Server(
