@@ -212,3 +212,23 @@ def test_trust_that_cannot_be_recorded_is_not_given(shop: Path) -> None:
     with mock.patch("byleave.cli.policy.open_store", side_effect=StoreDown("the disk is gone")):
         run(trust, code=5)
     assert not list((shop.parent / "state").glob("trust/*"))
+
+
+CALLED = """
+extends = "develop"
+[[rule]]
+id = "notes.ask"
+when = {{ verb = "update", target = "file:notes.txt" }}
+verdict = "ask"
+because = "the notes are a person's"
+matches = [{{ tool = "files_write", arguments = {{ path = "{path}", text = "x" }} }}]
+"""
+
+
+@pytest.mark.parametrize(("path", "code", "trusted"), [("notes.txt", 0, 1), ("other.txt", 4, 0)])
+def test_a_policy_that_no_gate_could_open_is_not_trusted(shop: Path, path: str, code: int, trusted: int) -> None:
+    (shop / "notes.txt").write_text("one\n")
+    (shop / "byleave.toml").write_text(CALLED.format(path=path))
+    said = run(trust, code=code)
+    assert ("notes.ask" in said.output) is (code == 4)
+    assert len(list((shop.parent / "state").glob("trust/*"))) == trusted

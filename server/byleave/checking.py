@@ -100,11 +100,19 @@ def open_checker(
         loaded = load(policy, workspace=root, state_dir=place)
     except PolicyError as error:
         raise CannotOpen(str(error), error.hint, Exit.POLICY) from error
-    keeper = keeper or Nowhere()
+    with checker_of(loaded, root=root, state_dir=place, keeper=keeper or Nowhere(), environ=environ) as checker:
+        yield checker
+
+
+@contextmanager
+def checker_of(
+    loaded: Loaded, *, root: Path, state_dir: Path, keeper: Keeper, environ: Mapping[str, str]
+) -> Generator[Checker]:
+    """A checker under this very policy, trusted or not, its call examples proved. Raises `CannotOpen` in words."""
     sql = Databases.open(
         {name: database.url for name, database in loaded.policy.databases.items()},
         workspace=root,
-        forbidden=(str(place),),
+        forbidden=(str(state_dir),),
         keeper=keeper,
         environ=environ,
     )
@@ -115,7 +123,7 @@ def open_checker(
             root,
             hides=loaded.book.floor.hides,
             keeper=keeper,
-            state_dir=place,
+            state_dir=state_dir,
             protected=lambda: (*ground.databases, *ground.policy_files),
             ripgrep=ripgrep(root, environ),
         )

@@ -118,6 +118,7 @@ def trust(file: Path, digest: str | None, forget_it: bool, state_dir: Path | Non
         loaded = loading.checked(loading.Source(str(path), text), path.parent)
     if digest is not None and (len(digest) < 12 or not loaded.digest.startswith(digest.lower())):
         raise ended(f"the digest is {loaded.digest}, not the one given", "read the file again: it is not what you read")
+    _prove_calls(loaded, path, state_dir)
     try:
         place = _place(state_dir)
         before = recall(place, path)
@@ -154,6 +155,25 @@ def _forget(path: Path, state_dir: Path | None, *, as_json: bool) -> None:
         click.echo(
             f"{printable(str(path))} is " + ("trusted no longer" if forgotten else "not trusted: nothing to forget")
         )
+
+
+def _prove_calls(loaded: Loaded, path: Path, state_dir: Path | None) -> None:
+    """What no gate could open is not trusted in place of what it can: the examples that are calls, through the tools.
+
+    Only for a project's own policy, which says by its place where the calls are made.
+    """
+    from byleave.checking import CannotOpen, checker_of  # noqa: PLC0415  (the tools take long to import)
+    from byleave.snapshots.keep import Nowhere  # noqa: PLC0415
+
+    calls = any(e.arguments is not None for rule in loaded.policy.rule for e in (*rule.matches, *rule.spares))
+    if path.name != POLICY_NAME or not calls:
+        return
+    place = state_dir or default_state_dir(os.environ)
+    try:
+        with checker_of(loaded, root=path.parent.resolve(), state_dir=place, keeper=Nowhere(), environ=os.environ):
+            pass
+    except CannotOpen as no:
+        raise ended(no.message, no.hint, int(no.code)) from no
 
 
 def _note(place: Path, text: str) -> None:
