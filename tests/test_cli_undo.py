@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import anyio
@@ -11,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from byleave.cli import main
 from byleave.cli.ending import Code
+from byleave.opening import open_gate
+from byleave.store.reading import Reader
 from shop import Shop, build, call, gate_over
 
 
@@ -101,3 +104,29 @@ async def test_status_tells_policy_log_and_gates_that_run(shop: Shop) -> None:
     assert running["policy"]["origin"] == str(shop.policy)
     assert f"gate        {shop.project} since " in in_words
     assert json.loads(byleave(shop, "status", "--json").output)["gates"] == []
+
+
+ASKS = """
+[[rule]]
+id = "restore.asks"
+when = { verb = "restore", target = "file:app/**" }
+verdict = "ask"
+because = "a person looks at what comes back"
+"""
+
+
+def test_where_the_policy_asks_the_person_who_confirmed_is_the_one_asked(shop: Shop) -> None:
+    shop.policy.write_text(shop.rules(ASKS))
+
+    async def written() -> None:
+        async with open_gate(workspace=shop.project, policy=str(shop.policy), state_dir=shop.state, environ={}) as gate:
+            assert not (await call(gate, "files_write", path="app/cart.py", text="TOTAL = 1\n")).is_error
+
+    anyio.run(written)
+    said = byleave(shop, "undo", "--yes")
+    assert said.exit_code == 0, said.output
+    assert (shop.project / "app/cart.py").read_text() == "TOTAL = 0\n"
+    with Reader(shop.state) as reader:
+        kinds = [json.loads(body)["kind"] for _, body, _, _ in reader.rows()]
+        assert reader.requests(time.time()) == []
+    assert (kinds.count("request"), kinds.count("answer")) == (1, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import anyio
 import click
 
 from byleave.answers import Answer, call_of, receipt_id
+from byleave.approvals.requests import answer
 from byleave.audit.recorded import Recorded
 from byleave.checking import CannotOpen
 from byleave.cli import options
@@ -23,7 +25,7 @@ from byleave.cli.saying import in_words
 from byleave.effects import printable
 from byleave.ledger import Caller
 from byleave.opening import open_gate
-from byleave.store.opening import default_state_dir
+from byleave.store.opening import default_state_dir, open_store, read_approver_key
 from byleave.store.reading import Reader
 from byleave.user import user
 from byleave.wire.stderr import log_to_stderr
@@ -64,7 +66,8 @@ def undo(
 
     RECEIPT is what the call's answer ended with (r-...); `byleave log show` has them too. Files come back to the byte,
     rows of a database as they were. Where something has changed since, nothing is overwritten: the answer says what
-    moved on. An undo is judged and recorded like any call, and can be undone. For rows, give the --policy that the gate
+    moved on. An undo is judged and recorded like any call, and can be undone; where the policy asks, to confirm it here
+    is the leave. For rows, give the --policy that the gate
     ran with: it names the database.
 
     \b
@@ -83,20 +86,27 @@ def undo(
         sys.exit(Code.NO)
     log_to_stderr()
     try:
-        answer = anyio.run(partial(_undo, done, policy, place))
+        said = anyio.run(partial(_undo, done, policy, place))
     except CannotOpen as no:
         raise ended(no.message, no.hint, int(no.code)) from no
-    click.echo(json.dumps({"undone": not answer.is_error, "text": answer.text}) if as_json else answer.text)
-    sys.exit(Code.NO if answer.is_error else Code.FINE)
+    click.echo(json.dumps({"undone": not said.is_error, "text": said.text}) if as_json else said.text)
+    sys.exit(Code.NO if said.is_error else Code.FINE)
 
 
 async def _undo(done: Done, policy: str | None, place: Path) -> Answer:
-    async def tell(line: str) -> None:
-        click.echo(line, err=True)
+    caller = Caller(principal=f"user:{user()}", session="", client="byleave undo")
 
-    async with open_gate(workspace=Path(done.workspace), policy=policy, state_dir=place) as gate:
-        caller = Caller(principal=f"user:{user()}", session="", client="byleave undo")
-        return await gate.call("gate_undo", {"receipt": receipt_id(done.call)}, caller, tell)
+    async def give_leave(line: str) -> None:
+        """Where the policy asks, the person who confirmed this very undo here is the one to be asked."""
+        del line
+        async with open_store(place, workspace=None, session=f"cli-{secrets.token_hex(4)}") as store:
+            for request in await store.requests():
+                if request.body.get("principal") == caller.principal and request.body.get("arguments") == asked:
+                    await answer(store, request.id, approve=True, by=user(), proof=read_approver_key(place))
+
+    asked: dict[str, object] = {"receipt": receipt_id(done.call)}
+    async with open_gate(workspace=Path(done.workspace), policy=policy, state_dir=place, headless=False) as gate:
+        return await gate.call("gate_undo", asked, caller, give_leave)
 
 
 def _named(reader: Reader, call: str) -> Done:
