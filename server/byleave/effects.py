@@ -36,9 +36,6 @@ class Verb(StrEnum):
 #: Verbs that change nothing: one record, no intent before them.
 LOOKING = frozenset({Verb.READ, Verb.SEARCH})
 
-#: Verbs after which something that was there may be gone.
-DESTRUCTIVE = frozenset({Verb.DELETE, Verb.DEFINE, Verb.PUBLISH, Verb.SEND, Verb.GRANT})
-
 
 class Undo(StrEnum):
     """How the effect can be taken back."""

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from byleave.effects import Scheme
 from byleave.policy.names import fold, fold_parts, fold_path
 
-_PATHS = (Scheme.FILE, Scheme.HTTPS)
-
 
 @dataclass(frozen=True, slots=True)
 class Globs:
