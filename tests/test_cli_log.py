@@ -191,9 +191,9 @@ def test_follow_shows_each_record_as_it_is_written_until_it_is_interrupted(state
         async with open_store(state, workspace=None, session=SESSION) as store:
             await store.append(look("aaaa"))
             command = [sys.executable, "-P", "-c", "from byleave.cli.log import log; log()", "follow"]
-            async with await anyio.open_process([*command, "--state-dir", str(state)]) as process:
-                assert process.stdout is not None
-                with anyio.fail_after(10):
+            with anyio.fail_after(10):  # around the process too: cancelled, its end is not waited for but made
+                async with await anyio.open_process([*command, "--state-dir", str(state)]) as process:
+                    assert process.stdout is not None
                     assert b"r-aaaa" in await process.stdout.receive()
                     await store.append(look("bbbb"))
                     assert b"r-bbbb" in await process.stdout.receive()
